@@ -1,0 +1,17 @@
+# The Debian package: cpack --config build/release/CPackConfig.cmake
+install(TARGETS mayfly RUNTIME DESTINATION bin)
+install(FILES packaging/mayfly.service DESTINATION lib/systemd/system)
+install(FILES README.md LICENSE DESTINATION share/doc/mayfly)
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME mayfly)
+set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "serverless cloud in one program, speaks the AWS Lambda API")
+set(CPACK_PACKAGE_CONTACT "The Mayfly authors <mayfly@localhost>")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "nodejs, python3")
+set(CPACK_DEBIAN_PACKAGE_SECTION admin)
+include(CPack)

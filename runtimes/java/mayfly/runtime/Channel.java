@@ -1,0 +1,106 @@
+package mayfly.runtime;
+
+import java.io.EOFException;
+import java.io.FileDescriptor;
+import java.io.FileInputStream;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+
+/** The lean protocol on descriptor 3 (byte table: src/guest/lambda/lean.h). */
+final class Channel {
+    static final int READY = 1;
+    static final int INIT_ERROR = 2;
+    static final int RESPONSE = 4;
+    static final int ERROR = 5;
+    static final int PARKED = 6;
+    private static final int INVOKE = 3;
+    private static final int HEAD = 12;
+    private static final int INVOKE_HEAD = 24;
+    // What one read takes: above it the JVM allocates a buffer of its own for each.
+    private static final int ONE_READ = 8192;
+    private final FileInputStream input;
+    private final FileOutputStream output;
+    private byte[] buffer = new byte[ONE_READ];
+    private int sequence;
+
+    /** One event, as the host sent it. Texts that are not there are empty. */
+    static final class Event {
+        long deadline;
+        String requestId;
+        String arn;
+        String trace;
+        String clientContext;
+        String identity;
+        byte[] payload;
+    }
+
+    Channel(int descriptor) {
+        FileDescriptor both = Internals.descriptor(descriptor);
+        input = new FileInputStream(both);
+        output = new FileOutputStream(both);
+    }
+
+    private int read(int have, int limit) throws IOException {
+        int got = input.read(buffer, have, limit - have);
+        if (got <= 0)
+            throw new EOFException("the host has gone");
+        return have + got;
+    }
+
+    Event receive() throws IOException {
+        int have = 0;
+        while (have < HEAD) have = read(have, ONE_READ);
+        ByteBuffer frame = ByteBuffer.wrap(buffer).order(ByteOrder.LITTLE_ENDIAN);
+        int end = HEAD + frame.getInt(0);
+        if (frame.get(4) != INVOKE)
+            throw new IOException("unexpected frame of type " + frame.get(4) + " from the host");
+        sequence = frame.getInt(8);
+        if (end > buffer.length) {
+            buffer = Arrays.copyOf(buffer, end);
+            frame = ByteBuffer.wrap(buffer).order(ByteOrder.LITTLE_ENDIAN);
+        }
+        while (have < end) have = read(have, end);
+        Event event = parse(frame, end);
+        if (buffer.length > ONE_READ)
+            buffer = new byte[ONE_READ];
+        return event;
+    }
+
+    private Event parse(ByteBuffer frame, int end) {
+        Event event = new Event();
+        event.deadline = frame.getLong(HEAD);
+        int at = HEAD + INVOKE_HEAD;
+        int id = frame.getShort(HEAD + 8) & 0xffff;
+        int arn = frame.getShort(HEAD + 10) & 0xffff;
+        int trace = frame.getShort(HEAD + 12) & 0xffff;
+        int client = frame.getInt(HEAD + 16);
+        int identity = frame.getInt(HEAD + 20);
+        event.requestId = text(at, id);
+        event.arn = text(at += id, arn);
+        event.trace = text(at += arn, trace);
+        event.clientContext = text(at += trace, client);
+        event.identity = text(at += client, identity);
+        event.payload = Arrays.copyOfRange(buffer, at + identity, end);
+        return event;
+    }
+
+    private String text(int at, int length) {
+        return new String(buffer, at, length, StandardCharsets.UTF_8);
+    }
+
+    /** An empty READY, or a label and a body; one write for both. */
+    void send(int type, String label, byte[] body) throws IOException {
+        byte[] name = label.getBytes(StandardCharsets.UTF_8);
+        int length = type == READY ? 0 : 2 + name.length + body.length;
+        ByteBuffer frame = ByteBuffer.allocate(HEAD + length).order(ByteOrder.LITTLE_ENDIAN);
+        frame.putInt(length).putInt(type);
+        frame.putInt(type == RESPONSE || type == ERROR ? sequence : 0);
+        if (type != READY)
+            frame.putShort((short) name.length).put(name).put(body);
+        output.write(frame.array());
+    }
+}

@@ -1,0 +1,289 @@
+'use strict';
+// The lean protocol, guest side: one blocking read and one write per small event, on descriptor 3
+// or, once the host has asked, on a pair of pipes.
+// The functions of fs are taken before the function's code can replace them.
+
+const { read, readSync, writeSync } = require('fs');
+
+let socket = 3;
+let from = socket; // events
+let to = socket; // answers
+const HEAD = 12;
+const INVOKE_HEAD = 24;
+
+const READY = 1;
+const INIT_ERROR = 2;
+const INVOKE = 3;
+const RESPONSE = 4;
+const ERROR = 5;
+const PARKED = 6; // a template may be forked, or must not: the label says why
+const STREAM = 7;
+const PART = 8;
+const STREAM_END = 9;
+const CREDIT = 10;
+const WINDOW = 64 * 1024; // limits::stream_window_bytes
+const PIPES = 11;
+const RETURNED = 12; // an event ahead that must wait
+const ELSEWHERE = 13; // the event comes over the socket
+const AHEAD = 1;
+const KNOWS_OUTPUT = 0x40;
+const OUTPUT_UNREAD = 0x80;
+
+const MICROS_MAX = 0xffffff;
+
+const input = Buffer.allocUnsafeSlow(64 * 1024);
+const output = Buffer.allocUnsafeSlow(64 * 1024);
+const now = performance.now.bind(performance);
+const wallClock = Date.now;
+let begin = 0; // [begin, end) of input is received and not yet used
+let end = 0;
+let sequence = 0;
+let native = null; // with pipes: fork.node
+let held = false; // what the last call wrote may lie unread: no event ahead is taken
+let received = 0; // when the event under way was there, in milliseconds
+let credit = 2 * WINDOW; // bytes that may still be sent of streamed answers
+const creditFrame = Buffer.allocUnsafeSlow(HEAD + 4);
+let creditHave = 0; // received of it
+let onCredit = null; // set while a read waits for more
+let onIdle = null; // what waits for the end of that read
+
+function readSome(into, offset) {
+  while (true) {
+    try {
+      const got = readSync(from, into, offset, into.length - offset, null);
+      if (got === 0) process.exit(0); // the host has gone
+      return got;
+    } catch (error) {
+      if (error.code === 'ECONNRESET') process.exit(0);
+      if (error.code !== 'EINTR' && error.code !== 'EAGAIN') throw error;
+    }
+  }
+}
+
+function writeAll(bytes, length) {
+  let done = 0;
+  while (done < length) {
+    try {
+      done += writeSync(to, bytes, done, length - done);
+    } catch (error) {
+      if (error.code === 'EPIPE' || error.code === 'ECONNRESET') process.exit(0);
+      if (error.code !== 'EINTR' && error.code !== 'EAGAIN') throw error;
+    }
+  }
+}
+
+// The next frame: [at, at + length) of the buffer that is answered, head included.
+function nextFrame() {
+  if (begin === end) begin = end = 0;
+  while (end - begin < HEAD) {
+    if (begin > 0) {
+      input.copy(input, 0, begin, end);
+      end -= begin;
+      begin = 0;
+    }
+    end += readSome(input, end);
+  }
+  const at = begin;
+  const size = HEAD + input.readUInt32LE(at);
+  if (size <= end - at) {
+    begin += size;
+    return { frame: input, at, size };
+  }
+  const whole = size <= input.length ? input : Buffer.allocUnsafeSlow(size);
+  let have = input.copy(whole, 0, at, end);
+  begin = end = 0;
+  // A frame that is not whole is the last of what came: nothing behind it is read here.
+  while (have < size) {
+    have += readSome(whole === input ? input.subarray(0, size) : whole, have);
+  }
+  return { frame: whole, at: 0, size };
+}
+
+// A frame of nothing but its head, or with a label.
+function tell(type, number, label = '') {
+  const name = Buffer.from(label);
+  const frame = Buffer.alloc(HEAD + (type === PIPES ? 2 + name.length : 0));
+  frame.writeUInt32LE(frame.length - HEAD, 0);
+  frame[4] = type;
+  frame.writeUInt32LE(number, 8);
+  if (type === PIPES) frame.writeUInt16LE(name.length, HEAD);
+  name.copy(frame, HEAD + 2);
+  writeAll(frame, frame.length);
+}
+
+function openPipes() {
+  let problem = '';
+  try {
+    native = require('./fork.node');
+  } catch (error) {
+    problem = `fork.node cannot be loaded: ${error.message}`;
+  }
+  tell(PIPES, 0, problem);
+  if (problem !== '') return;
+  const ends = native.receive(socket);
+  if (ends === '') process.exit(0); // the host has gone
+  [from, to] = ends.split(' ').map(Number);
+}
+
+// The next frame but for credits, which lie there when no answer needed them.
+function nextOrder() {
+  while (true) {
+    const found = nextFrame();
+    if (found.frame[found.at + 4] !== CREDIT) return found;
+    credit += found.frame.readUInt32LE(found.at + HEAD);
+  }
+}
+
+function nextEvent() {
+  while (true) {
+    let found = nextOrder();
+    let type = found.frame[found.at + 4];
+    if (type === PIPES) {
+      openPipes();
+      continue;
+    }
+    if (type === ELSEWHERE) {
+      const pipe = from;
+      from = socket;
+      found = nextOrder();
+      from = pipe;
+      type = found.frame[found.at + 4];
+    }
+    if (type !== INVOKE) throw new Error(`unexpected frame of type ${type} from the host`);
+    if (!held || found.frame[found.at + HEAD + 14] !== AHEAD) return found;
+    tell(RETURNED, found.frame.readUInt32LE(found.at + 8));
+  }
+}
+
+// Waits for the next event.
+function receive() {
+  const { frame, at: head, size } = nextEvent();
+  received = now();
+  held = false;
+  sequence = frame.readUInt32LE(head + 8);
+  const fixed = head + HEAD;
+  const ends = head + size;
+  let deadline = frame.readInt32LE(fixed + 4) * 0x100000000 + frame.readUInt32LE(fixed);
+  if (frame[fixed + 14] === AHEAD) deadline += wallClock();
+  let at = fixed + INVOKE_HEAD;
+  const take = (length) => (length === 0 ? '' : frame.utf8Slice(at, (at += length)));
+  return {
+    deadline,
+    requestId: take(frame.readUInt16LE(fixed + 8)),
+    arn: take(frame.readUInt16LE(fixed + 10)),
+    trace: take(frame.readUInt16LE(fixed + 12)),
+    clientContext: take(frame.readUInt32LE(fixed + 16)),
+    identity: take(frame.readUInt32LE(fixed + 20)),
+    payload: take(ends - at),
+  };
+}
+
+// `label` is the content type of a response or the type of an error; `body` a string or a Buffer.
+function send(type, label = '', body = '') {
+  const answers = type === RESPONSE || type === ERROR;
+  const labelBytes = label === '' ? 0 : Buffer.byteLength(label);
+  const bare = type === READY || type === STREAM_END;
+  const start = HEAD + (bare ? 0 : 2 + labelBytes);
+  const isText = typeof body === 'string';
+  // A UTF-16 unit becomes three bytes of UTF-8 at the most.
+  let size = start + (isText ? body.length * 3 : body.length);
+  if (isText && size > output.length) size = start + Buffer.byteLength(body);
+  const out = size <= output.length ? output : Buffer.allocUnsafeSlow(size);
+  if (!bare) {
+    out.writeUInt16LE(labelBytes, HEAD);
+    if (labelBytes > 0) out.utf8Write(label, HEAD + 2);
+  }
+  const bodyBytes = isText ? (body === '' ? 0 : out.utf8Write(body, start)) : body.copy(out, start);
+  out.writeUInt32LE(start - HEAD + bodyBytes, 0);
+  const micros = answers ? Math.min(Math.ceil((now() - received) * 1000), MICROS_MAX) : 0;
+  let flags = 0;
+  if (native !== null && answers) {
+    held = native.unread();
+    flags = held ? KNOWS_OUTPUT | OUTPUT_UNREAD : KNOWS_OUTPUT;
+  }
+  out.writeUInt32LE(type + flags + micros * 256, 4);
+  const named = answers || type === STREAM || type === STREAM_END;
+  // READY: it can open pipes.
+  out.writeUInt32LE(named ? sequence : type === READY ? 1 : 0, 8);
+  writeAll(out, start + bodyBytes);
+}
+
+// ---- a streamed answer --------------------------------------------------------------------------
+
+function openStream(contentType) {
+  send(STREAM, contentType);
+}
+
+// Sends the bytes as far as the credit reaches, and answers how many.
+function sendPart(bytes) {
+  const size = Math.min(bytes.length, credit);
+  credit -= size;
+  output.writeUInt32LE(size, 0);
+  output.writeUInt32LE(PART, 4);
+  output.writeUInt32LE(sequence, 8);
+  let head = HEAD;
+  let rest = bytes;
+  if (size <= output.length - HEAD) {
+    head += bytes.copy(output, HEAD, 0, size);
+    rest = null;
+  }
+  writeAll(output, head);
+  if (rest !== null) writeAll(rest, size);
+  return size;
+}
+
+// Calls back when there is credit again. The event loop goes on meanwhile: the one place where the
+// channel is read without blocking the process. A read that has begun cannot be taken back; the
+// host lets none hang (src/guest/lambda/lean.h). It takes one frame, never what lies behind.
+function waitForCredit(callback) {
+  if (credit > 0) return callback();
+  onCredit = callback;
+  read(socket, creditFrame, creditHave, creditFrame.length - creditHave, null, (error, got) => {
+    if (error && error.code !== 'EINTR' && error.code !== 'EAGAIN') process.exit(0);
+    if (!error && got === 0) process.exit(0); // the host has gone
+    creditHave += got ?? 0;
+    if (creditHave === creditFrame.length) {
+      creditHave = 0;
+      credit += creditFrame.readUInt32LE(HEAD);
+    }
+    const then = onCredit;
+    onCredit = null;
+    waitForCredit(then);
+    if (onCredit === null && onIdle !== null) {
+      const idle = onIdle;
+      onIdle = null;
+      idle();
+    }
+  });
+}
+
+// Runs `next` when no read is under way: now, or soon.
+function whenIdle(next) {
+  if (onCredit === null) next();
+  else onIdle = next;
+}
+
+// Everything goes through another descriptor from here on.
+function divert(descriptor) {
+  socket = from = to = descriptor;
+  sequence = 0;
+  credit = 2 * WINDOW;
+}
+
+module.exports = {
+  READY,
+  INIT_ERROR,
+  INVOKE,
+  RESPONSE,
+  ERROR,
+  PARKED,
+  STREAM,
+  STREAM_END,
+  receive,
+  send,
+  openStream,
+  sendPart,
+  waitForCredit,
+  whenIdle,
+  divert,
+};

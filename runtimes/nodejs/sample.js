@@ -1,0 +1,3 @@
+'use strict';
+// A function that templates load to warm the loader (template.js).
+exports.handler = async (event) => event;

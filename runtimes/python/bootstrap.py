@@ -1,0 +1,441 @@
+"""Entry point of the Python runtime inside the jail.
+
+Speaks the lean protocol (byte table: src/guest/lambda/lean.h) on descriptor 3. Between two events
+the process waits inside a blocking read. Semantics follow the public Python runtime interface
+client. The interpreter is started with -S, so that the packages of the host stay out; sys.path is
+laid out here: function, layers, standard library, SDK.
+
+MAYFLY_TEMPLATE makes it a template of which environments are forked (mayfly_template.py): of kind
+"function" with the handler loaded, or "generic", which loads it in each child.
+"""
+
+import os
+import sys
+
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_SDK = [os.path.join(_HERE, "site-packages"), os.path.join(_HERE, "packages")]
+_TEMPLATE = os.environ.pop("MAYFLY_TEMPLATE", "")  # not for the function
+
+
+def _python_path():
+    return [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
+
+
+_LIBRARY = [p for p in sys.path if p and p != _HERE and p not in _python_path()]
+# What the runtime itself needs is never a module of the function.
+sys.path[:] = [_HERE] + _LIBRARY
+
+import importlib  # noqa: E402
+import json  # noqa: E402
+import logging  # noqa: E402
+import struct  # noqa: E402
+import time  # noqa: E402
+
+import mayfly_log as log  # noqa: E402
+import mayfly_context as contexts  # noqa: E402
+
+if _TEMPLATE:
+    import mayfly_template  # noqa: E402
+
+
+def _lay_out_path():
+    task = os.environ.get("LAMBDA_TASK_ROOT") or os.getcwd()
+    version = "python%d.%d" % sys.version_info[:2]
+    layers = ["/opt/python/lib/%s/site-packages" % version, "/opt/python"]
+    sys.path[:] = [task] + layers + _python_path() + _LIBRARY + _SDK
+
+
+READY, INIT_ERROR, INVOKE, RESPONSE, ERROR = 1, 2, 3, 4, 5
+PIPES, RETURNED, ELSEWHERE = 11, 12, 13  # PARKED is the template's
+_AHEAD, _KNOWS_OUTPUT, _OUTPUT_UNREAD = 1, 0x40, 0x80
+_HEAD = struct.Struct("<III")
+_INVOKE = struct.Struct("<qHHHHII")
+_LABEL = struct.Struct("<H")
+_TEXTS = _HEAD.size + _INVOKE.size
+_CHUNK = 64 * 1024
+_MICROS_MAX = 0xFFFFFF
+_now = time.monotonic_ns
+
+
+class Fault(Exception):
+    """An error found by the runtime itself, with the type it is reported under."""
+
+    def __init__(self, kind, message, trace=None):
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.trace = trace
+
+
+class Channel:
+    """One blocking read and one write for each small event, on a socket or, once the host has
+    asked, on a pair of pipes."""
+
+    def __init__(self, descriptor):
+        self._socket = self._from = self._to = descriptor
+        os.set_blocking(descriptor, True)
+        os.set_inheritable(descriptor, False)  # not for what the function starts
+        self._rest = b""  # received and not yet used
+        self._sequence = 0
+        self._received = 0
+        self._unread = None  # with pipes: whether output or log lines lie unread
+        self._held = False  # they did when the last call ended: no event ahead is taken
+
+    def _read(self, size):
+        try:
+            got = os.read(self._from, size)
+        except ConnectionResetError:
+            got = b""
+        if not got:
+            os._exit(0)  # the host has gone
+        return got
+
+    def _write(self, frame):
+        done = os.write(self._to, frame)
+        while done < len(frame):
+            done += os.write(self._to, memoryview(frame)[done:])
+
+    def _open_pipes(self):
+        reason = b""
+        try:
+            import _socket
+            import fcntl
+            import termios
+        except ImportError as error:
+            reason = str(error).encode()
+        self._write(_HEAD.pack(2 + len(reason), PIPES, 0) + _LABEL.pack(len(reason)) + reason)
+        if reason:
+            return
+        own = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, os.dup(self._socket))
+        own.setblocking(True)
+        space, flags = _socket.CMSG_SPACE(2 * 4), _socket.MSG_CMSG_CLOEXEC
+        _, ancillary, _, _ = own.recvmsg(1, space, flags)
+        own.close()
+        if not ancillary:
+            os._exit(0)  # the host has gone
+        self._from, self._to = struct.unpack("2i", ancillary[0][2])
+        ioctl, request, zero = fcntl.ioctl, termios.FIONREAD, b"\0\0\0\0"
+
+        def unread():
+            # Where the function put something else in place, nobody can tell.
+            try:
+                return ioctl(1, request, zero) != zero or ioctl(4, request, zero) != zero
+            except OSError:
+                return True
+
+        self._unread = unread
+
+    def _frame(self):
+        frame = self._rest or self._read(_CHUNK)
+        while len(frame) < _HEAD.size:
+            frame += self._read(_CHUNK)
+        length, kind, self._sequence = _HEAD.unpack_from(frame)
+        end = _HEAD.size + length
+        if len(frame) < end:
+            parts = [frame]
+            missing = end - len(frame)
+            while missing:
+                parts.append(self._read(missing))
+                missing -= len(parts[-1])
+            frame = b"".join(parts)
+        self._rest = frame[end:]
+        return kind, frame, end
+
+    def _event(self):
+        while True:
+            kind, frame, end = self._frame()
+            if kind == PIPES:
+                self._open_pipes()
+                continue
+            if kind == ELSEWHERE:
+                pipe, self._from = self._from, self._socket
+                kind, frame, end = self._frame()
+                self._from = pipe
+            if kind != INVOKE:
+                raise RuntimeError("unexpected frame of type %d from the host" % kind)
+            if not self._held or not frame[_HEAD.size + 14] & _AHEAD:
+                return frame, end
+            self._write(_HEAD.pack(0, RETURNED, self._sequence))
+
+    def receive(self):
+        frame, end = self._event()
+        self._held = False
+        self._received = _now()
+        deadline, n_id, n_arn, n_trace, ahead, n_client, n_identity = _INVOKE.unpack_from(
+            frame, _HEAD.size
+        )
+        if ahead:
+            deadline += time.time_ns() // 1000000
+        arn_at = _TEXTS + n_id
+        trace_at = arn_at + n_arn
+        client_at = trace_at + n_trace
+        identity_at = client_at + n_client
+        at = identity_at + n_identity
+        parts = (
+            frame[_TEXTS:arn_at].decode(),
+            frame[arn_at:trace_at].decode(),
+            frame[trace_at:client_at].decode(),
+            frame[client_at:identity_at].decode() if n_client else "",
+            frame[identity_at:at].decode() if n_identity else "",
+        )
+        return deadline, parts, frame[at:end]
+
+    def send(self, kind, label="", body=b""):
+        if kind == READY:
+            frame = _HEAD.pack(0, kind, 1)  # 1: it can open pipes
+        else:
+            name = label.encode("utf-8", "replace") if label else b""
+            length = _LABEL.size + len(name) + len(body)
+            if kind not in (RESPONSE, ERROR):
+                frame = _HEAD.pack(length, kind, 0)
+            else:
+                micros = min(-((self._received - _now()) // 1000), _MICROS_MAX)
+                if self._unread:
+                    self._held = self._unread()
+                    kind |= _KNOWS_OUTPUT | _OUTPUT_UNREAD if self._held else _KNOWS_OUTPUT
+                frame = _HEAD.pack(length, kind | micros << 8, self._sequence)
+            frame = b"".join((frame, _LABEL.pack(len(name)), name, body))
+        self._write(frame)
+
+
+def _load(handler):
+    if "." not in handler:
+        raise Fault(
+            "Runtime.MalformedHandlerName",
+            "Bad handler '%s': not enough values to unpack (expected 2, got 1)" % handler,
+        )
+    module_name, function_name = handler.rsplit(".", 1)
+    if module_name.split(".")[0] in sys.builtin_module_names:
+        raise Fault(
+            "Runtime.BuiltInModuleConflict",
+            "Cannot use built-in module %s as a handler module" % module_name,
+        )
+    try:
+        module = importlib.import_module(module_name.replace("/", "."))
+    except ImportError as error:
+        raise Fault(
+            "Runtime.ImportModuleError",
+            "Unable to import module '%s': %s" % (module_name, error),
+        )
+    except SyntaxError as error:
+        raise Fault(
+            "Runtime.UserCodeSyntaxError",
+            "Syntax error in module '%s': %s" % (module_name, error),
+            ['  File "%s" Line %s\n    %s' % (error.filename, error.lineno, error.text)],
+        )
+    try:
+        return getattr(module, function_name)
+    except AttributeError:
+        raise Fault(
+            "Runtime.HandlerNotFound",
+            "Handler '%s' missing on module '%s'" % (function_name, module_name),
+        )
+
+
+def _shape(message, kind, trace, request_id=""):
+    return {
+        "errorMessage": message or "",
+        "errorType": kind or "",
+        "requestId": request_id,
+        "stackTrace": trace or [],
+    }
+
+
+def _trace_of(error):
+    """Stack lines of the function's own frames: those of this file are left out."""
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    first = next((i for i, f in enumerate(frames) if f.filename != __file__), 0)
+    return traceback.format_list([(f.filename, f.lineno, f.name, f.line) for f in frames[first:]])
+
+
+def _shape_of(error, request_id=""):
+    if isinstance(error, Fault):
+        return _shape(error.message, error.kind, error.trace, request_id)
+    return _shape(str(error), type(error).__name__, _trace_of(error), request_id)
+
+
+# The cloud's marshaller writes a Decimal with the digits it has, which the json module cannot do: a
+# stand-in no function can guess is put there first.
+_DECIMAL = "decimal-%s-" % os.urandom(12).hex()
+_decimals = []
+
+
+def _json_default(value):
+    import decimal
+
+    if not isinstance(value, decimal.Decimal):
+        raise TypeError("Object of type %s is not JSON serializable" % type(value).__name__)
+    if value.is_nan():
+        return float("nan")
+    _decimals.append(str(value))
+    return "%s%d" % (_DECIMAL, len(_decimals) - 1)
+
+
+def _encoder():
+    # Up to python3.11 answers are ASCII with \u escapes.
+    generation = os.environ.get("AWS_EXECUTION_ENV", "").rpartition("python3.")[2]
+    ascii_only = generation.isdigit() and int(generation) < 12
+    return json.JSONEncoder(ensure_ascii=ascii_only, default=_json_default).encode
+
+
+_encode = _encoder()
+
+
+def _marshal(value):
+    if isinstance(value, bytes):
+        return value, "application/unknown"
+    try:
+        text = _encode(value)
+        if _decimals:
+            for index, digits in enumerate(_decimals):
+                text = text.replace('"%s%d"' % (_DECIMAL, index), digits)
+            _decimals.clear()
+        return text.encode("utf-8"), ""
+    except Exception as error:
+        _decimals.clear()
+        raise Fault("Runtime.MarshalError", "Unable to marshal response: %s" % error)
+
+
+def _dumps(shape):
+    return json.dumps(shape, ensure_ascii=False).encode("utf-8", "replace")
+
+
+class _NoBuffer:
+    """What print() writes is seen at once."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exc):
+        return None
+
+    def write(self, text):
+        count = self.stream.write(text)
+        self.stream.flush()
+        return count
+
+    def writelines(self, lines):
+        self.stream.writelines(lines)
+        self.stream.flush()
+
+
+def _unmarshal(payload):
+    try:
+        return json.loads(payload)
+    except Exception as error:
+        raise Fault("Runtime.UnmarshalError", "Unable to unmarshal input: %s" % error)
+
+
+class _Trace:
+    """The variable _X_AMZN_TRACE_ID, which names the trace of the event under way.
+
+    The C library never gives back a value that setenv(3) has set, so a function that is called
+    often would grow by each of its trace headers. os.environ gets each header; what goes past it
+    (the environment of a process that the function starts) gets those that somebody samples.
+    """
+
+    def __init__(self, environ):
+        self._environ = environ
+        self._values = getattr(environ, "_data", None)
+        self._name = b"_X_AMZN_TRACE_ID"
+        self._set = True  # the process's own environment may hold it
+
+    def set(self, trace):
+        if self._values is None or self._set or "Sampled=1" in trace:
+            self._set = "Sampled=1" in trace
+            if trace:
+                self._environ["_X_AMZN_TRACE_ID"] = trace
+            else:
+                self._environ.pop("_X_AMZN_TRACE_ID", None)
+        elif trace:
+            self._values[self._name] = trace.encode("utf-8", "surrogateescape")
+        else:
+            self._values.pop(self._name, None)
+
+
+def _serve(channel, handler, sink):
+    contexts.read_variables()
+    set_trace = _Trace(os.environ).set
+    while True:
+        deadline, (request_id, arn, trace, client, identity), payload = channel.receive()
+        log.set_request(request_id)
+        set_trace(trace)
+        try:
+            context = contexts.make(request_id, client, identity, deadline, arn, Fault)
+            body, content_type = _marshal(handler(_unmarshal(payload), context))
+        except Exception as error:  # pylint: disable=broad-except
+            shape = _shape_of(error, request_id)
+            sink.error(shape)
+            channel.send(ERROR, shape["errorType"], _dumps(shape))
+            continue
+        channel.send(RESPONSE, content_type, body)
+
+
+def _report(channel, sink, error, code):
+    """An init that failed: ends the process."""
+    shape = _shape_of(error)
+    sink.error(shape)
+    channel.send(INIT_ERROR, shape["errorType"], _dumps(shape))
+    sys.exit(code)
+
+
+def _hooks(channel, sink, run, kind, code):
+    """What the function registered to be run before a snapshot or after it."""
+    try:
+        run()
+    except Exception as error:  # pylint: disable=broad-except
+        _report(channel, sink, Fault(kind, str(error), _trace_of(error)), code)
+
+
+def _enter_child():
+    """A child of a generic template gets the environment and the modules of its function."""
+    global _encode
+    _lay_out_path()
+    _encode = _encoder()
+
+
+def main():
+    # What `site` would have defined for everyday scripts.
+    import _sitebuiltins
+    import builtins
+
+    builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
+    builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
+    sys.stdout = _NoBuffer(sys.stdout)
+    sys.stderr = _NoBuffer(sys.stderr)
+    channel = Channel(3)
+    # A child keeps the template object: freeing it would write to memory that it shares.
+    template = None
+    if _TEMPLATE == "generic":
+        sys.path[:] = _LIBRARY + _SDK
+        template = mayfly_template.Template(_TEMPLATE, channel)
+        template.park(_enter_child)
+    else:
+        _lay_out_path()
+        if _TEMPLATE:
+            template = mayfly_template.Template(_TEMPLATE, channel)
+    sink = log.setup()
+    try:
+        handler = _load(os.environ.get("_HANDLER", ""))
+    except Exception as error:  # pylint: disable=broad-except
+        _report(channel, sink, error, 1)
+    if _TEMPLATE == "function":
+        hooks = mayfly_template.hooks_before, mayfly_template.hooks_after
+        _hooks(channel, sink, hooks[0], "Runtime.BeforeSnapshotError", 64)
+        template.park()
+        _hooks(channel, sink, hooks[1], "Runtime.AfterRestoreError", 65)
+    channel.send(READY)
+    _serve(channel, handler, sink)
+
+
+if __name__ == "__main__":
+    main()

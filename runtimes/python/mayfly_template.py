@@ -1,0 +1,207 @@
+"""A template: a process that parks after its init and of which environments are forked.
+
+Descriptor 5 is a SOCK_SEQPACKET socket. One message asks for one fork:
+
+offset size  (little-endian)
+0      4     1
+4      4     length of the environment block
+8      …     environment block: KEY=value, each ended by a zero byte
+with three descriptors: output, channel, framed log.
+
+The answer is one byte: 0, or the errno of the fork. park() returns in the child alone, on the stack
+of its caller, so that a handler runs at the same depth as after a start.
+
+What stays different from a start: the hash seed is that of the template (what was hashed with it
+cannot be hashed anew, so the order of a set of strings is the same in all children), and what the
+init left behind is frozen: gc.get_objects() does not list it, and cycles among it are not freed.
+"""
+
+import gc
+import os
+import struct
+import sys
+import time
+
+# The C parts: `import socket` could find a module of the function.
+import _signal
+import _socket
+
+import mayfly_quiet as quiet
+import mayfly_renew as renew
+
+PARKED = 6
+_FORK = 1
+_ASK = struct.Struct("<II")
+_SOCKET = 5
+_OUTPUT, _CHANNEL, _LOG = 0, 1, 2
+_MESSAGE_MAX = 256 * 1024
+# Variables which the interpreter or the loader read as they start. With another value of these the
+# child of a generic template starts anew instead.
+_AT_START = ("PYTHON", "LD_", "GLIBC_TUNABLES", "MALLOC_", "LANG", "LC_", "OPENSSL_")
+_HARMLESS = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANGUAGE")
+
+
+def _run_hooks(hooks):
+    for func, args, kwargs in hooks:
+        func(*args, **kwargs)
+
+
+def hooks_before():
+    module = sys.modules.get("snapshot_restore_py")
+    if module is not None:
+        _run_hooks(reversed(list(module.get_before_snapshot())))
+
+
+def hooks_after():
+    module = sys.modules.get("snapshot_restore_py")
+    if module is not None:
+        _run_hooks(list(module.get_after_restore()))
+
+
+def _coerced():
+    """What the interpreter put into its own environment where the locale is not there (PEP 538)."""
+    with open("/proc/self/environ", "rb") as file:
+        given = file.read()
+    name = "LC_CTYPE"
+    if name not in os.environ or (name + "=").encode() in given:
+        return {}
+    return {name: os.environ[name]}
+
+
+def _read_at_start(environ):
+    return {
+        key: value
+        for key, value in environ.items()
+        if key.startswith(_AT_START) and key not in _HARMLESS
+    }
+
+
+class _Signals:
+    """A parked template dies of what would have called a handler of the function."""
+
+    def __init__(self):
+        self._handlers = []
+        for number in range(1, _signal.NSIG):
+            try:
+                handler = _signal.getsignal(number)
+            except ValueError:
+                continue
+            if callable(handler):  # not SIG_DFL, SIG_IGN, None
+                self._handlers.append((number, handler))
+        for number, _ in self._handlers:
+            _signal.signal(number, _signal.SIG_DFL)
+
+    def restore(self):
+        for number, handler in self._handlers:
+            _signal.signal(number, handler)
+
+
+class Template:
+    """Owns descriptor 5. Made before the function's code runs, parks after it."""
+
+    def __init__(self, kind, channel):
+        self.kind = kind
+        self._channel = channel
+        os.set_inheritable(_SOCKET, False)
+        self._own = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, _SOCKET)
+        self._own.setblocking(True)
+        self._keeps = set(quiet.descriptors())
+        self._renewal = renew.Renewal(kind)
+
+    def park(self, enter=None):
+        """Returns in every child, where a generic template calls `enter` once the environment is
+        there. The template itself serves forks until its socket ends."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        gc.collect()
+        reason = quiet.why_not(self._keeps | self._renewal.spared())
+        if reason:
+            self._channel.send(PARKED, reason)
+            os._exit(0)
+        self._renewal.prepare(self._keeps)
+        self._variables = list(os.environ)
+        self._coerced = _coerced()
+        self._read_at_start = _read_at_start(os.environ)
+        signals = _Signals()
+        folder = os.getcwd()
+        buffer = bytearray(_MESSAGE_MAX)
+        gc.collect()
+        gc.freeze()  # a collection in a child would write to every object of the template
+        self._channel.send(PARKED)
+        size, descriptors = self._serve_forks(buffer)
+        os.dup2(descriptors[_OUTPUT], 1)
+        os.dup2(descriptors[_OUTPUT], 2)
+        os.dup2(descriptors[_CHANNEL], 3, False)
+        os.dup2(descriptors[_LOG], 4, False)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        self._own.close()
+        signals.restore()
+        self._apply(bytes(buffer[:size]), folder, enter)
+
+    def _serve_forks(self, buffer):
+        receive, fork, send = self._own.recvmsg_into, os.fork, self._own.send
+        space = _socket.CMSG_SPACE(3 * 4)
+        while True:
+            size, ancillary, _, _ = receive([buffer], space, _socket.MSG_CMSG_CLOEXEC)
+            if size == 0:
+                os._exit(0)  # the host has gone
+            answer = 0
+            try:
+                if fork() == 0:
+                    return size, self._descriptors(ancillary)
+            except OSError as error:
+                answer = error.errno
+            for descriptor in self._descriptors(ancillary):
+                os.close(descriptor)
+            send(bytes((answer,)))
+
+    @staticmethod
+    def _descriptors(ancillary):
+        out = []
+        for level, kind, data in ancillary:
+            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+                out.extend(struct.unpack("%di" % (len(data) // 4), data[: len(data) // 4 * 4]))
+        return out
+
+    def _apply(self, message, folder, enter):
+        kind, length = _ASK.unpack_from(message)
+        if kind != _FORK or len(message) != _ASK.size + length:
+            raise RuntimeError("unexpected message of kind %d on the fork socket" % kind)
+        given = {}
+        for line in message[_ASK.size :].split(b"\0"):
+            key, equals, value = line.partition(b"=")
+            if equals:
+                given[os.fsdecode(key)] = os.fsdecode(value)
+        given.pop("MAYFLY_TEMPLATE", None)
+        environ = os.environ
+        zone = environ.get("TZ")
+        anew = False
+        if self.kind == "generic":
+            given = {**self._coerced, **given}
+            anew = self._read_at_start != _read_at_start(given)
+            for key in self._variables:
+                if key not in given:
+                    del environ[key]
+            folder = given.get("LAMBDA_TASK_ROOT") or folder
+        else:
+            given.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
+        for key, value in given.items():
+            if environ.get(key) != value:
+                environ[key] = value
+        os.chdir(folder)
+        if enter:
+            enter()
+            if anew or self._renewal.conflicts():
+                self._start_anew()
+        if environ.get("TZ") != zone:
+            time.tzset()
+        self._renewal.renew()
+
+    @staticmethod
+    def _start_anew():
+        """The same process as an ordinary start: what the template loaded does not fit."""
+        for descriptor in (3, 4):
+            os.set_inheritable(descriptor, True)
+        given = getattr(sys, "orig_argv", None) or [sys.executable, "-S", "-s"] + sys.argv
+        os.execv(sys.executable, [sys.executable] + given[1:])

@@ -1,0 +1,141 @@
+// Every limit of the server, named in one place; relations are checked at compile time.
+// Limits of a cloud's API that the model states (lengths, ranges) live in the generated validators.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace mayfly::limits {
+
+using namespace std::chrono_literals;
+
+inline constexpr std::size_t kib = 1024;
+inline constexpr std::size_t mib = 1024 * kib;
+
+// front/: one HTTP exchange.
+inline constexpr std::size_t http_head_bytes = 32 * kib;
+inline constexpr std::size_t http_header_count = 128;
+inline constexpr std::size_t http_target_bytes = 16 * kib;
+// A zip of 50 MiB travels as base64 inside JSON (4/3) with room for the other members.
+inline constexpr std::size_t http_body_bytes = 72 * mib;
+// All bodies in memory at one time, over all connections.
+inline constexpr std::size_t http_bodies_total_bytes = 1024 * mib;
+inline constexpr std::size_t http_connections = 12'000;
+inline constexpr auto http_head_time = 10s;       // first byte of a head to its last
+inline constexpr auto http_body_idle_time = 20s;  // between two reads of a body
+// The slowest body that is waited for, over its whole length.
+inline constexpr std::size_t http_body_bytes_per_second = 32 * kib;
+// Bodies that name the operation (query protocol) and must be read before it is known.
+inline constexpr std::size_t http_form_bytes = 1 * mib;
+inline constexpr auto http_write_idle_time = 30s;
+// Of a streamed answer: written and not yet sent, in the system's buffers.
+inline constexpr std::size_t stream_unsent_bytes = 128 * kib;
+inline constexpr auto http_keep_alive_time = 75s;
+inline constexpr auto shutdown_grace = 15s;  // SIGTERM: finish what runs
+
+// Lambda quotas (AWS Lambda Developer Guide, "Lambda quotas").
+inline constexpr std::size_t invoke_sync_payload_bytes = 6 * mib;
+inline constexpr std::size_t invoke_async_payload_bytes = 1 * mib;
+inline constexpr std::size_t invoke_response_slack_bytes = 100;  // the runtime API's allowance
+inline constexpr std::size_t invoke_log_tail_bytes = 4 * kib;
+// A streamed answer, all of it (Developer Guide, "Response streaming").
+inline constexpr std::size_t stream_response_bytes = 200 * mib;
+// Of it, what lies between a function and its client: twice this, and what one read brings.
+inline constexpr std::size_t stream_window_bytes = 64 * kib;
+// Status, headers and cookies ahead of a streamed body; heads of HTTP are no longer either.
+inline constexpr std::size_t stream_prelude_bytes = 64 * kib;
+inline constexpr std::size_t client_context_bytes = 3583;
+inline constexpr std::size_t package_zip_bytes = 50 * mib;        // sent in the request
+inline constexpr std::size_t package_unzipped_bytes = 250 * mib;  // function and layers together
+inline constexpr std::size_t package_entries = 100'000;
+inline constexpr std::size_t environment_bytes = 4 * kib;
+inline constexpr int layers_per_function = 5;
+inline constexpr int memory_min_mb = 128;
+inline constexpr int memory_max_mb = 10'240;
+inline constexpr int memory_mb_per_vcpu = 1'769;
+inline constexpr int timeout_max_seconds = 900;
+inline constexpr int tmp_min_mb = 512;
+inline constexpr int tmp_max_mb = 10'240;
+inline constexpr int instance_fds = 1024;
+inline constexpr int instance_processes = 1024;
+inline constexpr auto init_time = 10s;
+// The HTTP Runtime API of one instance. A runtime keeps one or two connections; the error cause
+// for X-Ray, up to 1 MiB of JSON, travels in a header.
+inline constexpr std::size_t runtime_api_connections = 32;
+inline constexpr std::size_t runtime_api_head_bytes = 1 * mib + 32 * kib;
+inline constexpr int account_concurrency = 1000;
+inline constexpr int account_concurrency_unreserved_min = 100;
+// Requests per second of an account, and of a function with reserved concurrency, for each unit of
+// concurrency (developer guide, "Lambda quotas").
+inline constexpr int requests_per_concurrency = 10;
+// New environments of one function in this time, coming back continuously (developer guide,
+// "Lambda scaling behavior").
+inline constexpr int scaling_environments = 1000;
+inline constexpr auto scaling_period = 10s;
+inline constexpr int async_retries = 2;
+inline constexpr auto async_retry_first = 60s;
+inline constexpr auto async_retry_second = 120s;
+inline constexpr auto async_backoff_first = 1s;  // throttles and system errors, doubled …
+inline constexpr auto async_backoff_max = 5min;  // … up to this
+inline constexpr auto async_max_age = 6h;
+
+// Invocations of one function in one chain of requests (developer guide, "recursive loop
+// detection").
+inline constexpr int recursive_invocations = 16;
+
+// Credentials of a function role, made for each environment; longer than an environment lives.
+inline constexpr auto role_credentials_lifetime = 12h;
+
+// The clock of a server in dev mode: one step, and the last time it moves to, so that all times
+// stay within what formats and 64 bits of nanoseconds hold.
+inline constexpr auto clock_advance_max = std::chrono::hours(24 * 3650);
+inline constexpr std::chrono::sys_time<std::chrono::nanoseconds> clock_latest{
+    std::chrono::sys_days{std::chrono::year{2200} / 1 / 1}};
+
+// SigV4.
+inline constexpr auto signature_window = 15min;
+
+// CloudWatch Logs quotas (Logs user guide and API model).
+inline constexpr std::size_t log_event_bytes = 1 * mib;
+inline constexpr std::size_t log_batch_bytes = 1 * mib;
+inline constexpr std::size_t log_batch_events = 10'000;
+inline constexpr std::size_t log_event_overhead_bytes = 26;
+inline constexpr auto log_event_oldest = std::chrono::hours(24 * 14);
+inline constexpr auto log_event_newest = std::chrono::hours(2);
+// Disk kept for all log groups together; the oldest events go first.
+inline constexpr std::uint64_t logs_total_bytes = 2048ull * mib;
+// One instance may hand over this much log text per second before lines are dropped (and counted).
+inline constexpr std::size_t instance_log_bytes_per_second = 8 * mib;
+
+// sandbox/: jails of one launcher at a time, and its messages.
+inline constexpr std::size_t sandbox_jails = 4096;
+inline constexpr std::size_t sandbox_listeners = 16;            // per jail
+inline constexpr std::size_t sandbox_binds = 64;                // per jail
+inline constexpr std::size_t sandbox_message_bytes = 64 * kib;  // larger ones travel in a memfd
+inline constexpr std::size_t sandbox_spec_bytes = 16 * mib;
+inline constexpr int spare_environments_max = 64;  // of one function, ahead of demand
+inline constexpr std::size_t sandbox_spares = 4;   // jails parked ahead of demand
+
+static_assert(package_zip_bytes / 3 * 4 < http_body_bytes, "a full zip fits a request");
+// A line is in the store, and so visible, this long after it was written.
+inline constexpr auto log_flush_time = 50ms;
+// Log text in memory that waits for the disk, over all instances; lines beyond are dropped.
+inline constexpr std::size_t log_pending_bytes = 64 * mib;
+// One commit of the flusher: what other writers of the log database wait for.
+inline constexpr std::size_t log_flush_bytes = 4 * mib;
+inline constexpr auto log_retention_check_time = 1h;
+// FilterLogEvents and GetLogEvents: events and text per page (CloudWatch Logs API reference).
+inline constexpr std::size_t log_page_events = 10'000;
+inline constexpr std::size_t log_page_bytes = 1 * mib;
+// Events that one call of FilterLogEvents looks at before it answers a page and a token.
+inline constexpr std::size_t log_scan_events = 50'000;
+// Label combinations of one metric; further ones are counted together.
+inline constexpr std::size_t metric_series = 2'000;
+
+static_assert(log_flush_bytes < log_pending_bytes);
+static_assert(instance_log_bytes_per_second < log_pending_bytes, "one instance cannot fill it");
+static_assert(invoke_sync_payload_bytes < http_body_bytes);
+static_assert(async_max_age > async_retry_first + async_retry_second);
+
+}  // namespace mayfly::limits

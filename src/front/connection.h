@@ -1,0 +1,83 @@
+// Connection: one client's socket from accept to close: heads within their limits and times,
+// bodies on demand, answers in order. Requests of a connection are served one after the other, so
+// what a client pipelines waits in the buffer (or in the socket) for its turn.
+//
+// Owned by its own task in the server's scope; ends when either side closes, a limit or a time is
+// exceeded, or the server cuts it.
+#pragma once
+
+#include <stop_token>
+
+#include "front/exchange.h"
+#include "wire/hash.h"
+
+namespace mayfly::front {
+
+// Shared by all connections of a server.
+struct Gauges {
+  std::size_t connections = 0;
+  std::size_t body_bytes = 0;  // memory taken by bodies being read or served
+  std::size_t max_body_bytes = limits::http_bodies_total_bytes;
+  bool draining = false;  // no further request is taken
+  std::string date;       // value of the Date field, made once a second
+  std::int64_t date_second = -1;
+};
+
+class Connection final : private Exchange {
+ public:
+  Connection(io::Loop& loop, io::Fd fd, Peer peer, Handler& handler, Gauges& gauges);
+  ~Connection() override;
+
+  io::Task<void> run(std::stop_token stop);
+  // Ends waiting for a next request; a request that runs is finished and answered.
+  void drain();
+  // Ends everything on the socket now.
+  void cut() {
+    stream_.cancel();
+    gone_.request_stop();
+  }
+
+ private:
+  enum class Next { keep_alive, close, linger };
+
+  const io::http1::Head& head() const override { return reader_.head(); }
+  const Peer& peer() const override { return peer_; }
+  io::Task<std::expected<Body, io::http1::Refusal>> read_body(std::size_t limit,
+                                                              bool hash) override;
+  io::Task<std::expected<bool, io::http1::Refusal>> read_head();
+  io::Task<Next> serve_one();
+  io::Task<bool> fill(Deadline deadline);
+  io::Task<std::expected<void, io::http1::Refusal>> read_sized(Body& body, wire::Sha256* hash);
+  io::Task<std::expected<void, io::http1::Refusal>> read_chunks(Body& body, std::size_t limit,
+                                                                wire::Sha256* hash);
+  void append_head(const Response& response, bool keep_alive);
+  io::Task<bool> write(Response response, bool keep_alive, bool head_only);
+  io::Task<bool> write_stream(Response response, bool keep_alive, bool head_only);
+  io::Task<bool> write_bytes(std::string_view head, std::string_view body);
+  io::Task<bool> skip_body();
+  io::Task<void> linger();
+  bool reserve(std::size_t bytes);
+  void release();
+  std::string_view date();
+  std::string_view unread() const { return {buffer_.data() + begin_, end_ - begin_}; }
+
+  io::Loop& loop_;
+  Peer peer_;
+  Handler& handler_;
+  Gauges& gauges_;
+  io::http1::Reader reader_;
+  std::stop_token stop_;
+  // [begin_, end_) is read and not used. The head stays at [0, begin_) while its request runs.
+  std::vector<char> buffer_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  std::size_t reserved_ = 0;  // of gauges_.body_bytes
+  bool idle_ = false;         // waits for the first byte of a request
+  bool broken_ = false;       // the body was cut off or malformed: no further request
+  bool continue_sent_ = false;
+  std::string out_;
+  std::stop_source gone_;  // nobody is there any more for whom an answer is made
+  io::Stream stream_;      // last: its pending operations end before the rest
+};
+
+}  // namespace mayfly::front

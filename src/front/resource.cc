@@ -1,0 +1,101 @@
+#include "front/resource.h"
+
+namespace mayfly::front {
+
+namespace {
+
+std::string text_of(const wire::Record& input, std::string_view member) {
+  int index = input.shape == nullptr ? -1 : input.index(member);
+  if (index < 0) return {};
+  const wire::Value& value = input.at(static_cast<std::size_t>(index));
+  if (const auto* text = value.get<std::string>()) return *text;
+  if (const auto* number = value.get<std::int64_t>()) return fmt::format("{}", *number);
+  return {};
+}
+
+// Fills `pattern`; `missing` says that a member it names is absent; `whole` gets a value that is an
+// ARN by itself.
+std::string fill(std::string_view pattern, const wire::Record& input, const Scope& scope,
+                 bool& missing, std::string& whole) {
+  std::string out;
+  out.reserve(pattern.size() + 128);
+  while (!pattern.empty()) {
+    std::size_t open = pattern.find('{');
+    out += pattern.substr(0, open);
+    if (open == std::string_view::npos) break;
+    std::size_t close = pattern.find('}', open);
+    std::string_view name = pattern.substr(open + 1, close - open - 1);
+    pattern = close == std::string_view::npos ? std::string_view() : pattern.substr(close + 1);
+    std::string value = name == "Region"    ? scope.region.str()
+                        : name == "Account" ? scope.account.str()
+                                            : text_of(input, name);
+    if (value.empty()) missing = true;
+    if (value.starts_with("arn:")) whole = value;
+    out += value;
+  }
+  return out;
+}
+
+// A function may be named by a part of its ARN, "ACCOUNT:function:NAME", "function:NAME" or
+// "ACCOUNT:NAME", which the template has put behind its own "…:ACCOUNT:function:".
+std::string resolve_partial(std::string arn) {
+  constexpr std::string_view mark = ":function:";
+  std::size_t outer = arn.find(mark);
+  if (outer == std::string::npos) return arn;
+  std::string_view name = std::string_view(arn).substr(outer + mark.size());
+  std::string_view front = std::string_view(arn).substr(0, arn.rfind(':', outer - 1) + 1);
+  std::string_view account = std::string_view(arn).substr(front.size(), outer - front.size());
+  bool owned = name.size() > 13 && name[12] == ':' &&
+               name.substr(0, 12).find_first_not_of("0123456789") == std::string_view::npos;
+  if (owned) {
+    account = name.substr(0, 12);
+    name.remove_prefix(13);
+  }
+  if (name.starts_with("function:")) name.remove_prefix(9);
+  std::string out;
+  out.reserve(front.size() + account.size() + mark.size() + name.size());
+  return out.append(front).append(account).append(mark).append(name);
+}
+
+// Of "arn:PARTITION:SERVICE:REGION:ACCOUNT:…"; empty when that is not its form.
+std::string_view account_of(std::string_view arn) {
+  for (int field = 0; field < 4; ++field) {
+    std::size_t colon = arn.find(':');
+    if (colon == std::string_view::npos) return {};
+    arn.remove_prefix(colon + 1);
+  }
+  std::size_t end = arn.find(':');
+  return end == std::string_view::npos ? std::string_view() : arn.substr(0, end);
+}
+
+}  // namespace
+
+Resource resource_of(const api::Operation& operation, const wire::Record& input,
+                     const Scope& scope) {
+  Resource out{"*", scope.account};
+  std::string_view pattern = operation.resource;
+  if (pattern.empty() || pattern == "*") return out;
+  std::string whole;
+  bool missing = false;
+  std::size_t bracket = pattern.find('[');
+  std::string arn = fill(pattern.substr(0, bracket), input, scope, missing, whole);
+  std::string tail;
+  if (bracket != std::string_view::npos) {
+    bool absent = false;
+    std::string ignored;
+    tail = fill(pattern.substr(bracket + 1, pattern.find(']') - bracket - 1), input, scope, absent,
+                ignored);
+    if (absent) tail.clear();
+  }
+  if (missing && whole.empty()) return out;
+  out.arn = (whole.empty() ? resolve_partial(std::move(arn)) : whole);
+  // A qualifier may stand in the name already.
+  if (!tail.empty() && !out.arn.ends_with(tail)) out.arn += tail;
+  auto account = account_of(out.arn);
+  if (!account.empty() && account != out.account.str()) {
+    out.account = AccountId(std::string(account));
+  }
+  return out;
+}
+
+}  // namespace mayfly::front

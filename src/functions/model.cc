@@ -1,0 +1,17 @@
+#include "functions/model.h"
+
+#include <fmt/format.h>
+
+namespace mayfly::functions {
+
+std::string Function::arn() const {
+  return fmt::format("arn:aws:lambda:{}:{}:function:{}", scope.region.str(), scope.account.str(),
+                     name.str());
+}
+
+std::string LayerVersion::arn() const {
+  return fmt::format("arn:aws:lambda:{}:{}:layer:{}:{}", scope.region.str(), scope.account.str(),
+                     name, version);
+}
+
+}  // namespace mayfly::functions

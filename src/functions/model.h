@@ -1,0 +1,153 @@
+// Nouns of the registry. Everything that all dialects (lambda, gcf, azure, fn) share about a
+// function; what only one dialect knows travels in `extra` as that dialect's JSON.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/ids.h"
+
+namespace mayfly::functions {
+
+struct PackageRef {
+  std::string sha256;  // lower-case hex of the zip
+  std::uint64_t zip_bytes = 0;
+  std::uint64_t unzipped_bytes = 0;
+};
+
+struct LayerRef {
+  std::string arn;  // "arn:aws:lambda:REGION:ACCOUNT:layer:NAME:3"
+  PackageRef package;
+};
+
+enum class State { pending, active, inactive, failed };
+enum class UpdateStatus { successful, in_progress, failed };
+enum class LogFormat { text, json };
+
+// One immutable version, or the mutable $LATEST.
+struct Version {
+  FunctionName name;
+  std::string version = "$LATEST";
+  std::string description;
+  std::string runtime;  // identifier as given: "nodejs20.x"
+  std::string handler;
+  std::string role;
+  int timeout_seconds = 3;
+  int memory_mb = 128;
+  int tmp_mb = 512;
+  std::string architecture = "x86_64";
+  std::map<std::string, std::string> environment;
+  PackageRef package;
+  std::vector<LayerRef> layers;
+  std::string package_type = "Zip";
+  State state = State::pending;
+  std::string state_reason;
+  std::string state_reason_code;
+  UpdateStatus update_status = UpdateStatus::in_progress;
+  std::string update_reason;
+  std::string update_reason_code;
+  WallTime last_modified{};
+  std::string revision_id;
+  std::string config_sha256;
+  LogFormat log_format = LogFormat::text;
+  std::string application_log_level;  // empty: not set
+  std::string system_log_level;
+  std::string log_group;  // empty: /aws/lambda/NAME
+  std::string tracing_mode = "PassThrough";
+  std::string dead_letter_arn;
+  std::string extra;  // dialect JSON
+};
+
+struct Alias {
+  std::string name;
+  std::string version;
+  std::string description;
+  std::map<std::string, double> weights;  // additional version → share, 0.0–1.0
+  std::string revision_id;
+};
+
+struct Permission {
+  std::string sid;
+  std::string qualifier;  // empty: the unqualified function
+  std::string principal;
+  std::string action;
+  std::string source_arn;
+  std::string source_account;
+  std::string principal_org_id;
+  std::string event_source_token;
+  std::string function_url_auth_type;
+  bool invoked_via_function_url = false;
+};
+
+struct FunctionUrl {
+  std::string url_id;     // 32 lower-case characters, the host's first label
+  std::string qualifier;  // empty or alias name
+  std::string auth_type = "NONE";
+  std::string invoke_mode = "BUFFERED";
+  std::string cors_json;  // empty: none
+  WallTime created{};
+  WallTime modified{};
+};
+
+struct EventInvokeConfig {
+  std::string qualifier;  // "$LATEST", version or alias
+  std::optional<int> max_retries;
+  std::optional<int> max_age_seconds;
+  std::string on_success_arn;
+  std::string on_failure_arn;
+  WallTime modified{};
+};
+
+struct ProvisionedConfig {
+  std::string qualifier;  // version or alias
+  int requested = 0;      // environments kept initialised
+  WallTime modified{};
+};
+
+struct Function {
+  Scope scope;
+  FunctionName name;
+  Version latest;
+  int last_published = 0;  // numbers are never reused
+  std::map<int, Version> versions;
+  std::map<std::string, Alias> aliases;
+  std::map<std::string, std::string> tags;
+  std::vector<Permission> permissions;
+  std::map<std::string, std::string> policy_revisions;  // qualifier → revision id
+  std::map<std::string, FunctionUrl> urls;              // qualifier → url
+  std::map<std::string, EventInvokeConfig> event_configs;
+  std::optional<int> reserved_concurrency;
+  std::map<std::string, ProvisionedConfig> provisioned;  // by qualifier
+  bool allow_recursion = false;
+  WallTime created{};
+
+  std::string arn() const;  // unqualified
+};
+
+struct LayerVersion {
+  Scope scope;
+  std::string name;
+  int version = 0;
+  std::string description;
+  std::string license;
+  std::vector<std::string> compatible_runtimes;
+  std::vector<std::string> compatible_architectures;
+  PackageRef package;
+  WallTime created{};
+  std::vector<Permission> permissions;
+  std::string policy_revision;
+
+  std::string arn() const;  // with the version
+};
+
+// A function as it is to be run: what invoke/ needs, resolved from name and qualifier.
+struct Resolved {
+  const Function* function = nullptr;  // valid until the next suspension point
+  const Version* version = nullptr;
+  std::string invoked_arn;  // with the qualifier the caller used
+};
+
+}  // namespace mayfly::functions

@@ -1,0 +1,23 @@
+// Evaluation of resource policies: pure functions over statements.
+#pragma once
+
+#include "guard/guard.h"
+
+namespace mayfly::guard {
+
+// '*' any text, '?' one character.
+bool glob_match(std::string_view pattern, std::string_view text);
+// IAM's ArnLike: the six parts are compared each for itself, so a '*' does not reach over a colon
+// (but in the last part it does).
+bool arn_like(std::string_view pattern, std::string_view arn);
+
+enum class Verdict { no_match, allow, deny };
+// An explicit deny wins over every allow.
+Verdict evaluate(std::span<const PolicyStatement> statements, const Question& question);
+
+// The fifth part of an ARN, or empty.
+std::string_view account_of(std::string_view arn);
+
+Decision decide(std::span<const PolicyStatement> statements, const Question& question);
+
+}  // namespace mayfly::guard

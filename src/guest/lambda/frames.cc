@@ -1,0 +1,149 @@
+// The bytes of the lean protocol; see the table in lean.h.
+#include <algorithm>
+
+#include "guest/lambda/errors.h"
+#include "guest/lambda/lean.h"
+
+namespace mayfly::guest {
+namespace {
+
+constexpr std::uint32_t knows_output = 0x40;
+constexpr std::uint32_t output_unread = 0x80;
+// The label of a body comes out of the same allowance as the slack.
+constexpr std::size_t body_kept_bytes = response_max_bytes + 2 + 256;
+
+template <class T>
+void put(std::string& out, T value) {
+  for (std::size_t i = 0; i < sizeof(T); ++i) {
+    out.push_back(static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i)));
+  }
+}
+
+template <class T>
+T get(std::string_view bytes, std::size_t at) {
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < sizeof(T); ++i) {
+    value |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[at + i])) << (8 * i);
+  }
+  return static_cast<T>(value);
+}
+
+}  // namespace
+
+Result<FrameHead> parse_frame_head(std::string_view bytes) {
+  FrameHead head;
+  head.length = get<std::uint32_t>(bytes, 0);
+  auto type = get<std::uint8_t>(bytes, 4);
+  head.type = static_cast<FrameType>(type & 0x3F);
+  head.sequence = get<std::uint32_t>(bytes, 8);
+  bool known = head.type >= FrameType::ready && head.type <= FrameType::elsewhere;
+  bool answers = head.type == FrameType::response || head.type == FrameType::error;
+  head.busy_micros = get<std::uint32_t>(bytes, 4) >> 8;
+  if ((type & knows_output) != 0) {
+    head.output = (type & output_unread) != 0 ? Output::unread : Output::read;
+  } else if ((type & output_unread) != 0) {
+    known = false;
+  }
+  if (!known || ((head.busy_micros != 0 || head.output != Output::unknown) && !answers)) {
+    return fail(ErrorKind::corrupt, "a frame of the guest has no valid head");
+  }
+  if (head.length > frame_body_max_bytes) {
+    return fail(ErrorKind::corrupt, "a frame of the guest is beyond any limit");
+  }
+  return head;
+}
+
+Result<> encode_invoke_head(std::string& out, const InvokeRequest& request, std::uint32_t sequence,
+                            When when) {
+  constexpr std::size_t short_max = 0xFFFF;
+  std::size_t labels = request.request_id.size() + request.invoked_function_arn.size() +
+                       request.trace_header.size() + request.client_context.size() +
+                       request.cognito_identity.size();
+  std::size_t length = 24 + labels + request.payload.size();
+  if (request.request_id.size() > short_max || request.invoked_function_arn.size() > short_max ||
+      request.trace_header.size() > short_max || length > frame_body_max_bytes) {
+    return fail(ErrorKind::too_large, "the event does not fit a frame");
+  }
+  bool ahead = when == When::ahead;
+  put(out, static_cast<std::uint32_t>(length));
+  put(out, static_cast<std::uint32_t>(FrameType::invoke));
+  put(out, sequence);
+  put(out, ahead ? std::chrono::ceil<std::chrono::milliseconds>(request.limit).count()
+                 : request.deadline_epoch_ms);
+  put(out, static_cast<std::uint16_t>(request.request_id.size()));
+  put(out, static_cast<std::uint16_t>(request.invoked_function_arn.size()));
+  put(out, static_cast<std::uint16_t>(request.trace_header.size()));
+  put(out, static_cast<std::uint16_t>(ahead ? 1 : 0));
+  put(out, static_cast<std::uint32_t>(request.client_context.size()));
+  put(out, static_cast<std::uint32_t>(request.cognito_identity.size()));
+  out += request.request_id;
+  out += request.invoked_function_arn;
+  out += request.trace_header;
+  out += request.client_context;
+  out += request.cognito_identity;
+  return {};
+}
+
+std::string encode_bare_frame(FrameType type) {
+  std::string out;
+  put(out, std::uint32_t{0});
+  put(out, static_cast<std::uint32_t>(type));
+  put(out, std::uint32_t{0});
+  return out;
+}
+
+std::string encode_credit(std::uint32_t bytes) {
+  std::string out;
+  put(out, static_cast<std::uint32_t>(sizeof bytes));
+  put(out, static_cast<std::uint32_t>(FrameType::credit));
+  put(out, std::uint32_t{0});
+  put(out, bytes);
+  return out;
+}
+
+Result<LabelledBody> parse_labelled_body(std::string_view body) {
+  if (body.size() < 2 || body.size() - 2 < get<std::uint16_t>(body, 0)) {
+    return fail(ErrorKind::corrupt, "a frame of the guest is shorter than its label");
+  }
+  std::size_t label = get<std::uint16_t>(body, 0);
+  return LabelledBody{body.substr(2, label), body.substr(2 + label)};
+}
+
+std::size_t FrameReader::gather(std::string_view bytes, std::size_t wanted) {
+  std::size_t count = std::min(bytes.size(), wanted - held_.size());
+  held_ += bytes.substr(0, count);
+  return count;
+}
+
+Result<> FrameReader::feed(std::string_view bytes, const std::function<void(const Frame&)>& take) {
+  while (!bytes.empty()) {
+    if (held_.empty() && bytes.size() >= frame_head_bytes) {
+      TRY_ASSIGN(head_, parse_frame_head(bytes));
+      std::size_t whole = frame_head_bytes + head_.length;
+      if (head_.length <= body_kept_bytes && whole <= bytes.size()) {
+        take({head_, bytes.substr(frame_head_bytes, head_.length)});
+        bytes.remove_prefix(whole);
+        continue;
+      }
+    }
+    if (held_.size() < frame_head_bytes) {
+      bytes.remove_prefix(gather(bytes, frame_head_bytes));
+      if (held_.size() < frame_head_bytes) return {};
+      TRY_ASSIGN(head_, parse_frame_head(held_));
+      skip_ = head_.length - std::min<std::size_t>(head_.length, body_kept_bytes);
+      held_.reserve(frame_head_bytes + head_.length - skip_);
+    }
+    std::size_t body = std::min<std::size_t>(head_.length, body_kept_bytes);
+    bytes.remove_prefix(gather(bytes, frame_head_bytes + body));
+    if (held_.size() < frame_head_bytes + body) return {};
+    std::size_t skipped = std::min(skip_, bytes.size());
+    bytes.remove_prefix(skipped);
+    skip_ -= skipped;
+    if (skip_ > 0) return {};
+    take({head_, std::string_view(held_).substr(frame_head_bytes), body < head_.length});
+    std::string().swap(held_);
+  }
+  return {};
+}
+
+}  // namespace mayfly::guest

@@ -1,0 +1,585 @@
+#include "guest/lambda/lean.h"
+
+#include <algorithm>
+#include <array>
+#include <list>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "guest/lambda/errors.h"
+#include "io/duplex.h"
+#include "io/park.h"
+#include "io/pipes.h"
+
+namespace mayfly::guest {
+namespace {
+
+// Owns our end of the socket pair and of the pipes. Used by invoke/ on the loop thread; ends with
+// its instance.
+class LeanChannel final : public GuestChannel,
+                          public io::Duplex::Sink,
+                          public io::PipeReader::Sink,
+                          public io::Loop::TurnHandler {
+ public:
+  LeanChannel(io::Loop& loop, io::Fd socket) : loop_(loop) {
+    socket_.emplace(loop, std::move(socket), *this);
+  }
+  ~LeanChannel() override {
+    if (timer_) loop_.cancel_timer(*timer_);
+    loop_.forget_turn_end(*this);
+  }
+
+  io::Task<Result<InitReply>> wait_init(Deadline deadline) override;
+  io::Task<Result<InvokeReply>> invoke(const InvokeRequest& request, Deadline deadline) override;
+  void cancel() override {
+    end(Error{ErrorKind::cancelled, "the guest's channel was cancelled", {}});
+  }
+  // Bytes are read when the loop tells of them, with one exception.
+  bool answer_was_told() const override { return !pulled_; }
+
+  void prepare_ahead() override { wanted_ = true; }
+  bool takes_ahead() const override { return events_pipe_.has_value() && !end_; }
+  std::uint32_t send_ahead(const InvokeRequest& request) override;
+  io::Task<Result<InvokeReply>> take_up(std::uint32_t number, Deadline deadline) override;
+  void recall() override;
+  bool withdraw(std::uint32_t number) override;
+
+ private:
+  // A coroutine that waits for something of the guest's.
+  struct Waiting {
+    std::coroutine_handle<> handle;
+    Deadline deadline = no_deadline;
+  };
+  struct Intake;
+  struct Event {
+    std::uint32_t sequence = 0;
+    bool back = false;                     // the guest does not have it
+    std::shared_ptr<AnswerStream> stream;  // where a streamed answer is to go
+    std::unique_ptr<Intake> intake;        // … which has begun
+    std::optional<Result<InvokeReply>> reply;
+    Waiting waiting;
+  };
+  using Events = std::list<Event>;
+  // Until it is told, or its deadline has passed.
+  struct Until {
+    LeanChannel& channel;
+    Waiting& waiting;
+    Deadline deadline;
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> handle) {
+      waiting = {handle, deadline};
+      channel.arm(deadline);
+    }
+    void await_resume() const noexcept {}
+  };
+
+  void on_bytes(std::string_view bytes) override { feed(socket_frames_, bytes); }
+  void on_pipe_bytes(std::string_view bytes) override { feed(pipe_frames_, bytes); }
+  void on_end() override;
+  void on_turn_end() override;
+  void put_later(std::uint32_t sequence, std::string_view head, std::string_view payload);
+  void feed(FrameReader& frames, std::string_view bytes);
+  void on_frame(const FrameReader::Frame& frame);
+  void on_init(const FrameReader::Frame& frame);
+  void on_pipes(const FrameReader::Frame& frame);
+  Result<> open_pipes();
+  void fail_corrupt(std::string message);
+  static Result<InvokeReply> reply_of(const FrameReader::Frame& frame);
+
+  void on_stream(Event& event, const FrameReader::Frame& frame);
+  static Result<InvokeReply> streamed_reply_of(Intake& intake, const FrameReader::Frame& frame);
+  io::Task<Result<InvokeReply>> streamed_answer(Events::iterator event, Deadline deadline);
+  io::Task<void> grant(Intake& intake, Deadline deadline, std::stop_token stop);
+  void grant_window();
+
+  Events::iterator add(const InvokeRequest& request);
+  void forget(Events::iterator event);
+  Events::iterator find(std::uint32_t sequence);
+  static io::Task<Result<InvokeReply>> failed(Error error) { co_return std::unexpected(error); }
+  Result<> hand_over(const InvokeRequest& request, std::uint32_t sequence);
+  // Without a request it is not handed over again.
+  io::Task<Result<InvokeReply>> answer(Events::iterator event, const InvokeRequest* request,
+                                       Deadline deadline);
+  io::Task<Result<InvokeReply>> prepared_invoke(const InvokeRequest& request, Deadline deadline);
+  void look_again();
+  bool overdue(const Event& event, Deadline deadline);
+  void wake(Waiting& waiting);
+  void end(Error error);
+  void arm(Deadline deadline);
+  void on_timer();
+
+  io::Loop& loop_;
+  std::optional<io::Duplex> socket_;
+  FrameReader socket_frames_;
+  FrameReader pipe_frames_;
+  std::optional<io::RecordPipe> events_pipe_;
+  std::optional<io::PipeReader> answers_;
+  std::optional<Result<InitReply>> init_;
+  Waiting init_waiting_;
+  Events events_;  // the one under way, and those ahead
+  Events free_;    // of use again, without taking memory
+  std::string out_;
+  // Records of this turn of the loop: the guest, woken by the first, may well run at once.
+  struct Unsent {
+    std::uint32_t sequence;
+    std::size_t size;
+  };
+  std::vector<Unsent> unsent_;
+  std::string unsent_bytes_;
+  std::uint32_t sequence_ = 0;
+  bool can_open_ = false;  // the guest says so
+  bool wanted_ = false;    // by us
+  bool opening_ = false;
+  // Of all streamed answers together.
+  std::uint64_t received_ = 0;
+  std::uint64_t granted_ = 2 * limits::stream_window_bytes;
+  std::optional<Error> end_;  // nothing more comes, or nothing here can be trusted
+  bool pulled_ = false;       // since the event under way was handed over
+  // One for all that wait: set for a deadline that was the next one once, and set anew when it
+  // fires. Deadlines almost never come.
+  std::optional<io::Loop::TimerId> timer_;
+};
+
+// A streamed answer on its way in.
+struct LeanChannel::Intake {
+  std::shared_ptr<AnswerStream> to;
+  bool collects = false;  // into `collected`: the caller wants it in one piece
+  std::size_t limit = 0;
+  std::string collected;
+  bool oversized = false;
+  std::uint64_t received = 0;
+
+  void add(std::string_view bytes) {
+    received += bytes.size();
+    if (received > limit && !std::exchange(oversized, true)) {
+      collected = {};
+      to->flow.break_off(response_too_large(limit));
+    }
+    to->flow.push(bytes);
+    if (collects) collected += to->flow.take();
+  }
+};
+
+void LeanChannel::arm(Deadline deadline) {
+  if (deadline == no_deadline || (timer_ && timer_->first <= deadline)) return;
+  if (timer_) loop_.cancel_timer(*timer_);
+  timer_ = loop_.add_timer(deadline, [this] {
+    timer_.reset();
+    on_timer();
+  });
+}
+
+void LeanChannel::on_timer() {
+  MonoTime now = loop_.now();
+  Deadline next = no_deadline;
+  auto look = [&](Waiting& waiting) {
+    if (!waiting.handle) return;
+    if (waiting.deadline <= now) return wake(waiting);
+    next = std::min(next, waiting.deadline);
+  };
+  look(init_waiting_);
+  for (auto& event : events_) look(event.waiting);
+  arm(next);
+}
+
+void LeanChannel::wake(Waiting& waiting) {
+  if (waiting.handle) loop_.make_ready(std::exchange(waiting.handle, {}));
+}
+
+void LeanChannel::end(Error error) {
+  if (!end_) end_ = std::move(error);
+  wake(init_waiting_);
+  for (auto& event : events_) wake(event.waiting);
+}
+
+void LeanChannel::fail_corrupt(std::string message) {
+  end(Error{ErrorKind::corrupt, std::move(message), {}});
+}
+
+void LeanChannel::on_end() {
+  if (answers_) answers_->pull();
+  end(Error{ErrorKind::unavailable, "the guest process closed its channel", {}});
+}
+
+void LeanChannel::feed(FrameReader& frames, std::string_view bytes) {
+  if (end_ && end_->kind == ErrorKind::corrupt) return;
+  auto fed = frames.feed(bytes, [this](const FrameReader::Frame& frame) { on_frame(frame); });
+  if (!fed) end(std::move(fed).error());
+}
+
+void LeanChannel::on_frame(const FrameReader::Frame& frame) {
+  switch (frame.head.type) {
+    case FrameType::ready:
+    case FrameType::init_error:
+    case FrameType::parked: return on_init(frame);
+    case FrameType::pipes: return on_pipes(frame);
+    case FrameType::response:
+    case FrameType::error:
+    case FrameType::returned:
+    case FrameType::stream:
+    case FrameType::part:
+    case FrameType::stream_end: break;
+    default: return fail_corrupt("the guest sent a frame of the host's");
+  }
+  auto event = find(frame.head.sequence);
+  if (event == events_.end() || event->reply || event->back) {
+    return fail_corrupt("the guest answered out of turn");
+  }
+  switch (frame.head.type) {
+    case FrameType::returned: event->back = true; break;
+    case FrameType::response:
+    case FrameType::error:
+      event->reply = event->intake ? streamed_reply_of(*event->intake, frame) : reply_of(frame);
+      break;
+    default: return on_stream(*event, frame);
+  }
+  wake(event->waiting);
+}
+
+void LeanChannel::on_init(const FrameReader::Frame& frame) {
+  if (!events_.empty()) return fail_corrupt("the guest begins anew");
+  InitReply reply;
+  if (frame.head.type == FrameType::ready) {
+    reply.ok = true;
+    can_open_ = frame.head.sequence == 1;
+  } else {
+    auto body = parse_labelled_body(frame.body);
+    if (!body || frame.oversized) return fail_corrupt("the guest's first frame is not to be read");
+    if (frame.head.type == FrameType::parked) {
+      reply.parked = std::string(body->label);
+    } else {
+      reply.error_payload = std::string(body->rest);
+      reply.error_type = checked_error_type(body->label);
+    }
+  }
+  init_ = std::move(reply);
+  wake(init_waiting_);
+}
+
+Result<InvokeReply> LeanChannel::reply_of(const FrameReader::Frame& frame) {
+  InvokeReply reply;
+  reply.is_error = frame.head.type == FrameType::error;
+  reply.output = frame.head.output;
+  TRY_ASSIGN(auto body, parse_labelled_body(frame.body));
+  if (frame.head.busy_micros > 0) reply.busy = std::chrono::microseconds(frame.head.busy_micros);
+  if (frame.oversized || body.rest.size() > response_max_bytes) {
+    return std::unexpected(response_too_large());
+  }
+  reply.payload = body.rest;
+  if (reply.is_error) {
+    reply.error_type = checked_error_type(body.label);
+  } else {
+    reply.content_type = body.label.empty() ? std::string_view("application/json") : body.label;
+  }
+  return reply;
+}
+
+io::Task<Result<InitReply>> LeanChannel::wait_init(Deadline deadline) {
+  while (!init_) {
+    if (end_) co_return std::unexpected(*end_);
+    if (loop_.now() >= deadline) co_return fail(ErrorKind::timeout, "the guest's init: timed out");
+    co_await Until{*this, init_waiting_, deadline};
+  }
+  auto out = std::move(*init_);
+  init_.reset();
+  co_return out;
+}
+
+// ---- pipes ------------------------------------------------------------------------------------
+
+Result<> LeanChannel::open_pipes() {
+  TRY_ASSIGN(auto events, io::RecordPipe::make());
+  TRY_ASSIGN(auto answers, io::make_pipe());
+  std::array<int, 2> theirs{events.second.get(), answers.write_end.get()};
+  TRY(io::send_descriptors(socket_->fd(), theirs));
+  events_pipe_ = std::move(events.first);
+  answers_.emplace(loop_, std::move(answers.read_end), *this);
+  return {};
+}
+
+void LeanChannel::on_pipes(const FrameReader::Frame& frame) {
+  auto body = parse_labelled_body(frame.body);
+  if (!body || !std::exchange(opening_, false))
+    return fail_corrupt("the guest opens pipes unasked");
+  can_open_ = false;  // it has been done, or cannot be
+  if (!body->label.empty()) {
+    log::info("guest", "events go without pipes: {}", body->label);
+  } else if (auto opened = open_pipes(); !opened) {
+    end(std::move(opened).error());  // the guest waits for what does not come
+  }
+  for (auto& event : events_) wake(event.waiting);
+}
+
+// ---- streamed answers -------------------------------------------------------------------------
+
+void LeanChannel::on_stream(Event& event, const FrameReader::Frame& frame) {
+  if (frame.head.type == FrameType::stream) {
+    auto body = parse_labelled_body(frame.body);
+    if (!body || frame.oversized || event.intake) {
+      return fail_corrupt("the guest's stream does not begin");
+    }
+    event.intake = std::make_unique<Intake>();
+    auto& intake = *event.intake;
+    intake.collects = event.stream == nullptr;
+    intake.limit = intake.collects ? response_max_bytes : limits::stream_response_bytes;
+    intake.to = intake.collects ? std::make_shared<AnswerStream>(loop_) : std::move(event.stream);
+    intake.to->begin(body->label);
+    return wake(event.waiting);
+  }
+  if (!event.intake) return fail_corrupt("the guest sent a part of no stream");
+  if (frame.head.type == FrameType::stream_end) {
+    if (!event.intake->oversized) event.intake->to->flow.end();
+    return;
+  }
+  if (received_ + frame.head.length > granted_) {
+    return fail_corrupt("the guest sent more than it was granted");
+  }
+  received_ += frame.head.length;
+  event.intake->add(frame.body);
+}
+
+Result<InvokeReply> LeanChannel::streamed_reply_of(Intake& intake,
+                                                   const FrameReader::Frame& frame) {
+  if (intake.oversized) return std::unexpected(response_too_large(intake.limit));
+  InvokeReply reply;
+  reply.streamed = true;
+  reply.output = frame.head.output;
+  if (frame.head.type == FrameType::error) {
+    TRY_ASSIGN(auto body, parse_labelled_body(frame.body));
+    if (frame.oversized) return std::unexpected(response_too_large());
+    reply.is_error = true;
+    reply.error_type = checked_error_type(body.label);
+    reply.payload = body.rest;
+  } else {
+    reply.content_type = intake.to->content_type;
+    reply.payload = std::move(intake.collected);
+  }
+  return reply;
+}
+
+void LeanChannel::grant_window() {
+  granted_ += limits::stream_window_bytes;
+  socket_->send(encode_credit(limits::stream_window_bytes));
+}
+
+io::Task<void> LeanChannel::grant(Intake& intake, Deadline deadline, std::stop_token stop) {
+  std::uint64_t before = received_ - intake.received;  // by earlier calls
+  while (true) {
+    std::uint64_t enough = granted_ - limits::stream_window_bytes - before;
+    auto wake = co_await intake.to->flow.wait_taken(enough, deadline, stop);
+    if (wake != io::Wake::notified || stop.stop_requested()) co_return;
+    grant_window();
+  }
+}
+
+io::Task<Result<InvokeReply>> LeanChannel::streamed_answer(Events::iterator event,
+                                                           Deadline deadline) {
+  io::TaskScope beside(loop_);
+  beside.spawn(grant(*event->intake, deadline, beside.stop_token()));
+  bool late = false;
+  while (!event->reply && !end_ && !late) {
+    late = overdue(*event, deadline);
+    if (!event->reply && !end_ && !late) co_await Until{*this, event->waiting, deadline};
+  }
+  co_await beside.close();
+  // What is left of the answer is thrown away.
+  while (granted_ - received_ <= limits::stream_window_bytes) grant_window();
+  pulled_ = true;  // one reading may have brought the whole of a long answer
+  Result<InvokeReply> reply = fail(ErrorKind::timeout, "the guest's answer: timed out");
+  if (event->reply) {
+    reply = std::move(*event->reply);
+  } else if (!late) {
+    reply = std::unexpected(*end_);
+  }
+  forget(event);
+  co_return reply;
+}
+
+// ---- events -----------------------------------------------------------------------------------
+
+LeanChannel::Events::iterator LeanChannel::add(const InvokeRequest& request) {
+  if (free_.empty()) free_.emplace_back();
+  events_.splice(events_.end(), free_, free_.begin());
+  auto event = std::prev(events_.end());
+  *event = Event{};
+  event->sequence = ++sequence_;
+  event->stream = request.stream;
+  return event;
+}
+
+void LeanChannel::forget(Events::iterator event) {
+  event->stream.reset();
+  event->intake.reset();
+  free_.splice(free_.begin(), events_, event);
+}
+
+LeanChannel::Events::iterator LeanChannel::find(std::uint32_t sequence) {
+  return std::ranges::find(events_, sequence, &Event::sequence);
+}
+
+// While nothing that the guest has not taken stands before it.
+Result<> LeanChannel::hand_over(const InvokeRequest& request, std::uint32_t sequence) {
+  pulled_ = false;
+  out_.clear();
+  TRY(encode_invoke_head(out_, request, sequence, When::now));
+  if (!events_pipe_) {
+    socket_->send(out_, request.payload);
+    return {};
+  }
+  if (out_.size() + request.payload.size() <= io::RecordPipe::record_max_bytes) {
+    put_later(sequence, out_, request.payload);
+    return {};
+  }
+  socket_->send(out_, request.payload);
+  put_later(0, encode_bare_frame(FrameType::elsewhere), {});
+  return {};
+}
+
+void LeanChannel::put_later(std::uint32_t sequence, std::string_view head,
+                            std::string_view payload) {
+  if (unsent_.empty()) loop_.at_turn_end(*this);
+  unsent_.push_back({sequence, head.size() + payload.size()});
+  unsent_bytes_.append(head).append(payload);
+}
+
+// One that finds no room goes out again when it is taken up. The first in the pipe always does.
+void LeanChannel::on_turn_end() {
+  std::string_view bytes = unsent_bytes_;
+  for (const auto& [sequence, size] : unsent_) {
+    bool put = events_pipe_->put(bytes.substr(0, size));
+    bytes.remove_prefix(size);
+    auto event = find(sequence);
+    if (put || event == events_.end()) continue;
+    event->back = true;
+    wake(event->waiting);
+  }
+  unsent_.clear();
+  unsent_bytes_.clear();
+}
+
+io::Task<Result<InvokeReply>> LeanChannel::answer(Events::iterator event,
+                                                  const InvokeRequest* request, Deadline deadline) {
+  while (!event->reply && !event->intake) {
+    if (end_) {
+      auto error = *end_;
+      forget(event);
+      co_return std::unexpected(std::move(error));
+    }
+    if (event->back && request == nullptr) {
+      forget(event);
+      co_return fail(ErrorKind::conflict, "the guest does not have this event any more");
+    }
+    if (std::exchange(event->back, false)) {
+      event->sequence = ++sequence_;
+      if (auto handed = hand_over(*request, event->sequence); !handed) end(handed.error());
+      continue;
+    }
+    if (overdue(*event, deadline)) {
+      forget(event);
+      co_return fail(ErrorKind::timeout, "the guest's answer: timed out");
+    }
+    if (event->reply || end_) continue;
+    co_await Until{*this, event->waiting, deadline};
+  }
+  if (event->intake) co_return co_await streamed_answer(event, deadline);
+  auto reply = std::move(*event->reply);
+  forget(event);
+  co_return reply;
+}
+
+// Before an event counts as not answered in time: those behind it are called back first, and then
+// an answer is looked for. So none of them can have been taken without the answer being seen.
+void LeanChannel::look_again() {
+  recall();
+  pulled_ = true;
+  socket_->pull();
+  if (answers_) answers_->pull();
+}
+
+bool LeanChannel::overdue(const Event& event, Deadline deadline) {
+  if (loop_.now() < deadline) return false;
+  look_again();
+  if (event.reply || end_) return false;
+  end(Error{ErrorKind::unavailable, "the guest's channel is out of step", {}});
+  return true;
+}
+
+io::Task<Result<InvokeReply>> LeanChannel::prepared_invoke(const InvokeRequest& request,
+                                                           Deadline deadline) {
+  auto event = add(request);
+  opening_ = true;
+  socket_->send(encode_bare_frame(FrameType::pipes));
+  while (opening_ && !end_ && loop_.now() < deadline) {
+    co_await Until{*this, event->waiting, deadline};
+  }
+  if (!end_ && !opening_) {
+    if (auto handed = hand_over(request, event->sequence); !handed) end(handed.error());
+  }
+  co_return co_await answer(event, &request, deadline);
+}
+
+io::Task<Result<InvokeReply>> LeanChannel::invoke(const InvokeRequest& request, Deadline deadline) {
+  if (end_) {
+    bool cancelled = end_->kind == ErrorKind::cancelled;
+    return failed({cancelled ? end_->kind : ErrorKind::unavailable, end_->message, {}});
+  }
+  if (wanted_ && can_open_ && events_.empty()) return prepared_invoke(request, deadline);
+  auto event = add(request);
+  if (auto handed = hand_over(request, event->sequence); !handed) {
+    forget(event);
+    return failed(handed.error());
+  }
+  return answer(event, &request, deadline);
+}
+
+std::uint32_t LeanChannel::send_ahead(const InvokeRequest& request) {
+  if (!takes_ahead()) return 0;
+  out_.clear();
+  if (!encode_invoke_head(out_, request, sequence_ + 1, When::ahead)) return 0;
+  if (out_.size() + request.payload.size() > io::RecordPipe::record_max_bytes) return 0;
+  auto sequence = add(request)->sequence;
+  put_later(sequence, out_, request.payload);
+  return sequence;
+}
+
+io::Task<Result<InvokeReply>> LeanChannel::take_up(std::uint32_t number, Deadline deadline) {
+  auto event = find(number);
+  if (event == events_.end()) return GuestChannel::take_up(number, deadline);
+  pulled_ = false;
+  return answer(event, nullptr, deadline);
+}
+
+void LeanChannel::recall() {
+  if (!events_pipe_) return;
+  if (!unsent_.empty()) on_turn_end();
+  std::array<char, io::RecordPipe::record_max_bytes> record;
+  bool elsewhere = false;
+  while (true) {
+    auto bytes = events_pipe_->take_back(record);
+    if (bytes.size() < frame_head_bytes) break;
+    auto head = parse_frame_head(bytes);
+    if (!head) continue;
+    elsewhere = elsewhere || head->type == FrameType::elsewhere;
+    auto event = find(head->sequence);
+    if (event == events_.end()) continue;
+    event->back = true;
+    wake(event->waiting);  // the one under way goes out again
+  }
+  // Its event lies on the socket already.
+  if (elsewhere) events_pipe_->put(encode_bare_frame(FrameType::elsewhere));
+}
+
+bool LeanChannel::withdraw(std::uint32_t number) {
+  auto event = find(number);
+  if (event == events_.end() || !event->back) return false;
+  forget(event);
+  return true;
+}
+
+}  // namespace
+
+std::unique_ptr<GuestChannel> make_lean_channel(io::Loop& loop, io::Fd socket) {
+  return std::make_unique<LeanChannel>(loop, std::move(socket));
+}
+
+}  // namespace mayfly::guest

@@ -1,0 +1,414 @@
+#include <doctest/doctest.h>
+
+#include "base/limits.h"
+#include "guest/channel.h"
+#include "guest/lambda/errors.h"
+#include "io/park.h"
+
+namespace mayfly::guest {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A client by hand: raw bytes on one connection.
+class Client {
+ public:
+  Client(io::Loop& loop, const std::string& address) : loop_(loop) {
+    auto port = static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)));
+    auto fd = loop.run_until(io::connect_tcp(loop, "127.0.0.1", port, loop.now() + 5s));
+    REQUIRE(fd);
+    stream_.emplace(loop, *std::move(fd));
+  }
+  void send(std::string_view bytes) {
+    REQUIRE(loop_.run_until(stream_->write_all(bytes, loop_.now() + 5s)).has_value());
+  }
+  void end() { stream_->shutdown_write(); }
+  // The next answer, head and body; what came of it when the stream ended or nothing more came.
+  std::string receive(Duration patience = 5s) {
+    while (true) {
+      auto head = input_.find("\r\n\r\n");
+      if (head != std::string::npos) {
+        auto at = input_.find("Content-Length: ");
+        std::size_t length = at < head ? std::stoul(input_.substr(at + 16)) : 0;
+        std::size_t whole = head + 4 + length;
+        if (input_.size() >= whole) {
+          std::string out = input_.substr(0, whole);
+          input_.erase(0, whole);
+          return out;
+        }
+      }
+      std::array<char, 4096> chunk{};
+      auto got = loop_.run_until(stream_->read(chunk, loop_.now() + patience));
+      if (!got || *got == 0) return std::exchange(input_, {});
+      input_.append(chunk.data(), *got);
+    }
+  }
+  std::string call(std::string_view bytes) {
+    send(bytes);
+    return receive();
+  }
+
+ private:
+  io::Loop& loop_;
+  std::optional<io::Stream> stream_;
+  std::string input_;
+};
+
+io::Task<void> keep(GuestChannel& channel, InvokeRequest request, Deadline deadline,
+                    std::optional<Result<InvokeReply>>& out) {
+  out = co_await channel.invoke(std::move(request), deadline);
+}
+
+std::string get(std::string_view path) {
+  return fmt::format("GET {} HTTP/1.1\r\nHost: a\r\n\r\n", path);
+}
+std::string post(std::string_view path, std::string_view body, std::string_view fields = {}) {
+  return fmt::format("POST {} HTTP/1.1\r\nHost: a\r\n{}Content-Length: {}\r\n\r\n{}", path, fields,
+                     body.size(), body);
+}
+constexpr std::string_view next_path = "/2018-06-01/runtime/invocation/next";
+std::string reply_path(std::string_view id, std::string_view what) {
+  return fmt::format("/2018-06-01/runtime/invocation/{}/{}", id, what);
+}
+
+InvokeRequest event(std::string id, std::string payload = "{\"k\":1}") {
+  InvokeRequest out;
+  out.request_id = std::move(id);
+  out.payload = std::move(payload);
+  out.invoked_function_arn = "arn:aws:lambda:eu-west-1:000000000000:function:f";
+  out.trace_header = "Root=1-2";
+  out.client_context = "{\"a\":\n1}";
+  out.cognito_identity = "{\"cognitoIdentityId\":\"i\",\"cognitoIdentityPoolId\":\"p\"}";
+  out.deadline_epoch_ms = 1542409706888;
+  return out;
+}
+
+struct Api {
+  SystemClock clock;
+  io::Loop loop{clock};
+  io::TaskScope scope{loop};
+  std::string address;
+  std::unique_ptr<GuestChannel> channel;
+  std::optional<Result<InvokeReply>> reply;
+
+  Api() {
+    auto listener = io::listen_tcp("127.0.0.1", 0);
+    REQUIRE(listener);
+    address = io::address_of(*listener);
+    channel = make_runtime_api_channel(loop, *std::move(listener));
+  }
+  ~Api() {
+    channel->cancel();
+    loop.run_until(scope.close());
+  }
+  Deadline soon() const { return clock.mono() + 5s; }
+  void start(InvokeRequest request, Duration time = 5s) {
+    reply.reset();
+    scope.spawn(keep(*channel, std::move(request), clock.mono() + time, reply));
+  }
+  // The outcome of the started call.
+  Result<InvokeReply> outcome() {
+    loop.run_until(wait());
+    REQUIRE(reply.has_value());
+    return *reply;
+  }
+  io::Task<io::Wake> wait() { return scope.drain(soon()); }
+};
+
+bool has(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST_CASE("an event goes out with its headers, the answer comes back, on one connection") {
+  Api api;
+  Client runtime(api.loop, api.address);
+  runtime.send(get(next_path));
+  auto init = api.loop.run_until(api.channel->wait_init(api.soon()));
+  REQUIRE(init);
+  CHECK(init->ok);
+  for (const char* id : {"r-1", "r-2"}) {
+    api.start(event(id));
+    auto got = runtime.receive();
+    CHECK(got.starts_with("HTTP/1.1 200 "));
+    CHECK(has(got, fmt::format("Lambda-Runtime-Aws-Request-Id: {}\r\n", id)));
+    CHECK(has(got, "Lambda-Runtime-Deadline-Ms: 1542409706888\r\n"));
+    CHECK(has(got,
+              "Lambda-Runtime-Invoked-Function-Arn: "
+              "arn:aws:lambda:eu-west-1:000000000000:function:f\r\n"));
+    CHECK(has(got, "Lambda-Runtime-Trace-Id: Root=1-2\r\n"));
+    CHECK(has(got, "Lambda-Runtime-Client-Context: {\"a\": 1}\r\n"));
+    CHECK(has(got, "Lambda-Runtime-Cognito-Identity: {\"cognitoIdentityId\":\"i\""));
+    CHECK(has(got, "Content-Type: application/json\r\n"));
+    CHECK(got.ends_with("\r\n\r\n{\"k\":1}"));
+    auto ok = runtime.call(post(reply_path(id, "response"), "\"answer\""));
+    CHECK(ok.starts_with("HTTP/1.1 202 "));
+    CHECK(has(ok, "{\"status\":\"OK\"}"));
+    auto reply = api.outcome();
+    REQUIRE(reply);
+    CHECK_FALSE(reply->is_error);
+    CHECK(reply->payload == "\"answer\"");
+    CHECK(reply->content_type == "application/json");
+    runtime.send(get(next_path));
+  }
+}
+
+TEST_CASE("empty headers are left out; an event waits for a runtime that asks late") {
+  Api api;
+  Client runtime(api.loop, api.address);
+  api.start({.request_id = "x",
+             .payload = "1",
+             .invoked_function_arn = {},
+             .trace_header = {},
+             .client_context = {},
+             .cognito_identity = {}});
+  auto got = runtime.call(get(next_path));
+  CHECK(has(got, "Lambda-Runtime-Aws-Request-Id: x"));
+  for (const char* name : {"Trace-Id", "Client-Context", "Cognito-Identity", "Function-Arn"}) {
+    CHECK_MESSAGE(!has(got, name), name);
+  }
+}
+
+TEST_CASE("errors of an invocation carry their checked type") {
+  Api api;
+  Client runtime(api.loop, api.address);
+  struct Case {
+    std::string fields, body, type, payload;
+  };
+  for (const Case& c : {
+           Case{"Lambda-Runtime-Function-Error-Type: Runtime.Exploded\r\n", "{\"errorMessage\":1}",
+                "Runtime.Exploded", "{\"errorMessage\":1}"},
+           Case{"Lambda-Runtime-Function-Error-Type: TypeError\r\n", "x", "Function.Unknown", "x"},
+           Case{"", "", "Function.Unknown", ""},
+           Case{"Content-Type: application/vnd.aws.lambda.error.cause+json\r\n",
+                "{\"errorMessage\":\"m\",\"errorType\":\"t\",\"errorCause\":{\"x\":1}}",
+                "Function.Unknown", "{\"errorMessage\":\"m\",\"errorType\":\"t\"}"},
+           Case{"Content-Type: application/vnd.aws.lambda.error.cause+json\r\n", "no json",
+                "Function.Unknown", "\"Invalid error body\""},
+       }) {
+    CAPTURE(c.body);
+    api.start(event("id"));
+    runtime.call(get(next_path));
+    CHECK(runtime.call(post(reply_path("id", "error"), c.body, c.fields))
+              .starts_with("HTTP/1.1 202 "));
+    auto reply = api.outcome();
+    REQUIRE(reply);
+    CHECK(reply->is_error);
+    CHECK(reply->error_type == c.type);
+    CHECK(reply->payload == c.payload);
+  }
+}
+
+TEST_CASE("an init error ends the init; then nothing else is allowed") {
+  Api api;
+  Client runtime(api.loop, api.address);
+  auto ok = runtime.call(post("/2018-06-01/runtime/init/error", "{\"errorType\":\"X\"}",
+                              "Lambda-Runtime-Function-Error-Type: Runtime.NoSuch\r\n"));
+  CHECK(ok.starts_with("HTTP/1.1 202 "));
+  auto init = api.loop.run_until(api.channel->wait_init(api.soon()));
+  REQUIRE(init);
+  CHECK_FALSE(init->ok);
+  CHECK(init->error_type == "Runtime.NoSuch");
+  CHECK(init->error_payload == "{\"errorType\":\"X\"}");
+  auto again = runtime.call(post("/2018-06-01/runtime/init/error", "{}"));
+  CHECK(again.starts_with("HTTP/1.1 403 "));
+  CHECK(has(again, "\"errorType\":\"InvalidStateTransition\""));
+  CHECK(has(again,
+            "State transition from InitError to InitError failed for runtime. Error: State "
+            "transition is not allowed"));
+  CHECK(runtime.call(get(next_path)).starts_with("HTTP/1.1 403 "));
+}
+
+TEST_CASE("answers out of turn are refused") {
+  Api api;
+  Client runtime(api.loop, api.address);
+  auto refused = runtime.call(post(reply_path("id", "response"), "1"));
+  CHECK(refused.starts_with("HTTP/1.1 400 "));
+  CHECK(
+      has(refused, "{\"errorMessage\":\"Invalid request ID\",\"errorType\":\"InvalidRequestID\"}"));
+  api.start(event("id"));
+  runtime.call(get(next_path));
+  CHECK(has(runtime.call(get(next_path)), "Aws-Request-Id: id"));  // the same event again
+  CHECK(runtime.call(post(reply_path("other", "error"), "1")).starts_with("HTTP/1.1 400 "));
+  CHECK(runtime.call(post("/2018-06-01/runtime/init/error", "{}")).starts_with("HTTP/1.1 403 "));
+  CHECK(runtime.call(post(reply_path("id", "response"), "1")).starts_with("HTTP/1.1 202 "));
+  auto twice = runtime.call(post(reply_path("id", "response"), "2"));
+  CHECK(twice.starts_with("HTTP/1.1 403 "));
+  CHECK(has(twice, "State transition from RuntimeResponseSentState to InvocationResponse failed"));
+  auto reply = api.outcome();
+  REQUIRE(reply);
+  CHECK(reply->payload == "1");
+}
+
+TEST_CASE("a second answer during the body of the first is refused") {
+  Api api;
+  Client runtime(api.loop, api.address);
+  Client other(api.loop, api.address);
+  api.start(event("id"));
+  runtime.call(get(next_path));
+  runtime.send(fmt::format("POST {} HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab",
+                           reply_path("id", "response")));
+  auto refused = other.call(post(reply_path("id", "error"), "{}"));
+  CHECK(refused.starts_with("HTTP/1.1 403 "));
+  CHECK(has(refused, "from InvocationResponse to InvocationErrorResponse"));
+  CHECK(runtime.call("cd").starts_with("HTTP/1.1 202 "));
+  auto reply = api.outcome();
+  REQUIRE(reply);
+  CHECK(reply->payload == "abcd");
+}
+
+TEST_CASE("the size of an answer is limited, with and without a declared length") {
+  for (bool chunked : {false, true}) {
+    for (std::size_t extra : {0u, 1u}) {
+      CAPTURE(chunked);
+      CAPTURE(extra);
+      Api api;
+      Client runtime(api.loop, api.address);
+      api.start(event("id"));
+      runtime.call(get(next_path));
+      std::string body(response_max_bytes + extra, 'z');
+      auto path = reply_path("id", "response");
+      std::string bytes =
+          chunked ? fmt::format(
+                        "POST {} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                        "{:x}\r\n{}\r\n0\r\n\r\n",
+                        path, body.size(), body)
+                  : post(path, body);
+      auto answer = runtime.call(bytes);
+      auto reply = api.outcome();
+      REQUIRE(reply.has_value() == (extra == 0));
+      if (extra == 0) {
+        CHECK(answer.starts_with("HTTP/1.1 202 "));
+        CHECK(reply->payload == body);
+      } else {
+        CHECK(answer.starts_with("HTTP/1.1 413 "));
+        CHECK(has(answer, "Exceeded maximum allowed payload size (6291556 bytes)."));
+        CHECK(has(answer, "\"errorType\":\"RequestEntityTooLarge\""));
+        CHECK(reply.error().kind == ErrorKind::too_large);
+      }
+      // Either way the runtime goes on.
+      api.start(event("id-2"));
+      CHECK(has(runtime.call(get(next_path)), "Aws-Request-Id: id-2"));
+    }
+  }
+}
+
+TEST_CASE("a streaming answer is collected; its trailers report an error in the middle") {
+  Api api;
+  Client runtime(api.loop, api.address);
+  auto chunked = [](std::string_view trailers) {
+    return fmt::format(
+        "POST {} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+        "Lambda-Runtime-Function-Response-Mode: streaming\r\n"
+        "Content-Type: application/vnd.awslambda.http-integration-response\r\n"
+        "Trailer: Lambda-Runtime-Function-Error-Type\r\n\r\n"
+        "3\r\nab-\r\n2\r\ncd\r\n0\r\n{}\r\n",
+        reply_path("id", "response"), trailers);
+  };
+  api.start(event("id"));
+  runtime.call(get(next_path));
+  CHECK(runtime.call(chunked("")).starts_with("HTTP/1.1 202 "));
+  auto reply = api.outcome();
+  REQUIRE(reply);
+  CHECK(reply->payload == "ab-cd");
+  CHECK(reply->content_type == "application/vnd.awslambda.http-integration-response");
+  CHECK_FALSE(reply->is_error);
+
+  api.start(event("id"));
+  runtime.call(get(next_path));
+  runtime.call(
+      chunked("Lambda-Runtime-Function-Error-Type: Runtime.Broke\r\n"
+              "Lambda-Runtime-Function-Error-Body: eyJ4IjoxfQ==\r\n"));
+  reply = api.outcome();
+  REQUIRE(reply);
+  CHECK(reply->is_error);
+  CHECK(reply->error_type == "Runtime.Broke");
+  CHECK(reply->payload == "{\"x\":1}");
+
+  api.start(event("id"));
+  runtime.call(get(next_path));
+  auto refused = runtime.call(post(reply_path("id", "response"), "x",
+                                   "Lambda-Runtime-Function-Response-Mode: sideways\r\n"));
+  CHECK(refused.starts_with("HTTP/1.1 400 "));
+  CHECK(has(refused, "InvalidFunctionResponseMode"));
+  reply = api.outcome();
+  REQUIRE(reply);
+  CHECK(reply->is_error);
+  CHECK(reply->error_type == "Runtime.InvalidResponseModeHeader");
+  CHECK(reply->payload.find("Invalid function response mode") != std::string::npos);
+}
+
+TEST_CASE("a connection that ends inside an answer truncates it") {
+  Api api;
+  Client runtime(api.loop, api.address);
+  api.start(event("id"));
+  runtime.call(get(next_path));
+  runtime.send(fmt::format("POST {} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab",
+                           reply_path("id", "response")));
+  runtime.end();
+  auto answer = runtime.receive();
+  CHECK(answer.starts_with("HTTP/1.1 400 "));
+  CHECK(has(answer, "TruncatedHTTPRequest"));
+  auto reply = api.outcome();
+  REQUIRE(reply);
+  CHECK(reply->is_error);
+  CHECK(reply->error_type == "Runtime.TruncatedResponse");
+}
+
+TEST_CASE("ping, expectations, unknown paths and what is not built") {
+  Api api;
+  Client client(api.loop, api.address);
+  CHECK(client.call(get("/2018-06-01/ping")).ends_with("\r\n\r\npong"));
+  CHECK(client.call(get("/2018-06-01/runtime/restore/next")).starts_with("HTTP/1.1 404 "));
+  CHECK(client.call(post("/2018-06-01/runtime/restore/error", "{}")).starts_with("HTTP/1.1 404 "));
+  CHECK(client.call(get("/elsewhere")).starts_with("HTTP/1.1 404 "));
+  CHECK(client.call(post(next_path, "")).starts_with("HTTP/1.1 405 "));
+  auto extension = client.call(post("/2020-01-01/extension/register", "{}"));
+  CHECK(extension.starts_with("HTTP/1.1 501 "));
+  CHECK(has(extension, "not implemented"));
+  client.send(
+      "POST /2018-06-01/runtime/init/error HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+      "Content-Length: 2\r\n\r\n");
+  CHECK(client.receive().starts_with("HTTP/1.1 100 "));
+  CHECK(client.call("{}").starts_with("HTTP/1.1 202 "));
+  Client rude(api.loop, api.address);
+  auto refused = rude.call("GET /x y HTTP/1.1\r\n\r\n");
+  CHECK_MESSAGE(refused.starts_with("HTTP/1.1 4"), refused);
+  CHECK(has(refused, "Connection: close"));
+}
+
+TEST_CASE("connections are limited, and one that waited for an event may go") {
+  Api api;
+  std::vector<std::unique_ptr<Client>> clients;
+  for (std::size_t i = 0; i < limits::runtime_api_connections; ++i) {
+    clients.push_back(std::make_unique<Client>(api.loop, api.address));
+  }
+  api.loop.run_ready();
+  Client beyond(api.loop, api.address);
+  CHECK(beyond.receive(100ms).empty());
+  clients[0]->send(get(next_path));
+  api.loop.run_ready();
+  clients[0].reset();
+  api.loop.run_ready();
+  api.start(event("id"));
+  CHECK(has(clients[1]->call(get(next_path)), "Aws-Request-Id: id"));
+}
+
+TEST_CASE("deadlines and cancel") {
+  Api api;
+  auto init = api.loop.run_until(api.channel->wait_init(api.clock.mono() + 5ms));
+  REQUIRE(!init);
+  CHECK(init.error().kind == ErrorKind::timeout);
+  api.start(event("id"), 5ms);
+  auto reply = api.outcome();
+  REQUIRE(!reply);
+  CHECK(reply.error().kind == ErrorKind::timeout);
+  Api other;
+  other.start(event("id"));
+  other.channel->cancel();
+  reply = other.outcome();
+  REQUIRE(!reply);
+  CHECK(reply.error().kind == ErrorKind::cancelled);
+}
+
+}  // namespace
+}  // namespace mayfly::guest

@@ -1,0 +1,112 @@
+#include "invoke/admission.h"
+
+#include <algorithm>
+
+namespace mayfly::invoke {
+namespace {
+
+// Functions that are remembered for their rates; those at rest go when there are more.
+constexpr std::size_t functions_kept = 4'096;
+
+// Reasons as the API model's ThrottleReason names them.
+std::unexpected<Error> throttle(std::string_view reason) {
+  return fail(ErrorKind::throttled, "Rate Exceeded.", std::string(reason));
+}
+
+}  // namespace
+
+bool TokenBucket::take(double per_second, double most, WallTime now) {
+  double tokens = tokens_.value_or(most);
+  // The clock may have been set back.
+  Duration passed = std::max(Duration::zero(), now - at_);
+  tokens = std::min(most, tokens + per_second * std::chrono::duration<double>(passed).count());
+  at_ = now;
+  bool enough = tokens >= 1;
+  tokens_ = enough ? tokens - 1 : tokens;
+  return enough;
+}
+
+Admission::Function& Admission::function_of(const Runnable& runnable) {
+  auto found = by_function_.find(runnable.concurrency_key);
+  if (found != by_function_.end()) return found->second;
+  if (by_function_.size() >= functions_kept) {
+    WallTime rested = clock_.platform() - limits::scaling_period;
+    std::erase_if(by_function_, [rested](const auto& entry) {
+      const auto& function = entry.second;
+      return function.running == 0 && function.requests.touched() < rested &&
+             function.environments.touched() < rested;
+    });
+  }
+  return by_function_[runnable.concurrency_key];
+}
+
+Result<> Admission::request(const Scope& scope) {
+  return take_request(by_scope_[scope], clock_.platform());
+}
+
+Result<> Admission::take_request(Account& account, WallTime now) {
+  double rate = settings_.requests_per_concurrency * settings_.account_concurrency;
+  if (settings_.requests_per_concurrency <= 0 || account.requests.take(rate, rate, now)) return {};
+  return throttle("CallerRateLimitExceeded");
+}
+
+Result<> Admission::take_requests(const Runnable& runnable, Function& function, Account& account) {
+  WallTime now = clock_.platform();
+  double rate = settings_.requests_per_concurrency * runnable.reserved_concurrency.value_or(0);
+  if (rate > 0 && !function.requests.take(rate, rate, now)) {
+    return throttle("ReservedFunctionInvocationRateLimitExceeded");
+  }
+  return take_request(account, now);
+}
+
+Result<Admission::Ticket> Admission::enter(const Runnable& runnable, InvocationType type) {
+  Function& function = function_of(runnable);
+  Account& account = by_scope_[runnable.scope];
+  if (type == InvocationType::request_response) TRY(take_requests(runnable, function, account));
+  const auto& reserved = runnable.reserved_concurrency;
+  if (reserved && function.running >= *reserved) {
+    return throttle("ReservedFunctionConcurrentInvocationLimitExceeded");
+  }
+  Ticket ticket = reserved ? Ticket::reserved : Ticket::shared;
+  if (ticket == Ticket::shared && runnable.provisioned > 0) {
+    int& covered = provisioned_[runnable.pool_key];
+    if (covered < runnable.provisioned) {
+      ++covered;
+      ticket = Ticket::provisioned;
+    }
+  }
+  if (ticket == Ticket::shared) {
+    if (account.shared >= settings_.account_concurrency - account.reserved) {
+      return throttle("ConcurrentInvocationLimitExceeded");
+    }
+    ++account.shared;
+  }
+  ++function.running;
+  ++running_;
+  return ticket;
+}
+
+Result<> Admission::grow(const Runnable& runnable) {
+  double most = settings_.scaling_environments;
+  double rate = most / std::chrono::duration<double>(limits::scaling_period).count();
+  auto& bucket = function_of(runnable).environments;
+  if (most <= 0 || bucket.take(rate, most, clock_.platform())) return {};
+  return throttle("ConcurrentInvocationLimitExceeded");
+}
+
+void Admission::leave(const Runnable& runnable, Ticket ticket) {
+  if (ticket == Ticket::shared) --by_scope_[runnable.scope].shared;
+  if (ticket == Ticket::provisioned) {
+    auto covered = provisioned_.find(runnable.pool_key);
+    if (--covered->second == 0) provisioned_.erase(covered);
+  }
+  --by_function_.find(runnable.concurrency_key)->second.running;
+  --running_;
+}
+
+int Admission::running(std::string_view concurrency_key) const {
+  auto found = by_function_.find(concurrency_key);
+  return found == by_function_.end() ? 0 : found->second.running;
+}
+
+}  // namespace mayfly::invoke

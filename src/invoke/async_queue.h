@@ -1,0 +1,85 @@
+// AsyncQueue: asynchronous events between their acceptance and their outcome. An event is a record
+// of the store from the acknowledgement of enqueue() until its outcome is known, so it is run at
+// least once whatever happens to the process. Where a destination hears of the outcome, its event
+// takes the place of the record in one commit: it is neither lost nor doubled by a crash.
+//
+// Due events wait in lanes, one for each function, which take turns: a function with many or slow
+// events holds up none of another. The order of due times is kept in memory (keys only, loaded at
+// start); payloads stay in the store until they run. Times are platform times.
+//
+// Loop thread; owned by the Invoker; close() before destruction.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <set>
+
+#include "invoke/async_record.h"
+
+namespace mayfly::invoke {
+
+class AsyncQueue {
+ public:
+  using Run =
+      std::function<io::Task<Result<events::Outcome>>(std::shared_ptr<const Runnable>, Request)>;
+  AsyncQueue(const Deps& deps, Run run);
+
+  // Reads the keys that a former process left.
+  Result<> load();
+  void start(Resolver resolver);
+  io::Task<Result<>> enqueue(AsyncEvent event);
+  std::size_t size() const { return waiting_.size() + due_ + running_; }
+  // Starts nothing more and waits for what runs.
+  void stop();
+  io::Task<void> close();
+
+ private:
+  // What becomes of an event after a try: forgotten, or kept for later; and the event that tells a
+  // destination.
+  struct Next {
+    std::optional<AsyncRecord> later{};
+    std::int64_t due_ms = 0;
+    std::optional<AsyncEvent> handover{};
+  };
+  struct Lane {
+    std::string name;
+    std::deque<std::string> due;  // keys, the oldest first
+    std::size_t running = 0;
+  };
+  using Condition = Ending::Condition;
+
+  void pump();
+  void sort_due();
+  bool may_start(const Lane& lane) const;
+  void start_one(Lane& lane);
+  void arm(std::int64_t due_ms);
+  std::int64_t now_ms() const { return epoch_millis(deps_.loop.clock().platform()); }
+  io::Task<void> run_one(Lane& lane, std::string key);
+  io::Task<Next> decide(AsyncRecord record);
+  io::Task<Next> run(AsyncRecord record, AsyncTarget target);
+  Next after_function_failure(AsyncRecord record, const AsyncTarget& target,
+                              const events::Outcome& outcome);
+  Next after_platform_failure(AsyncRecord record, const AsyncTarget& target, const Error& error);
+  Next finish(const AsyncRecord& record, const AsyncTarget& target, Condition condition,
+              const events::Outcome* outcome);
+  void report(const AsyncEvent& event, AsyncStep step, Duration age = {});
+  io::Task<void> settle(std::string key, Next next);
+
+  const Deps& deps_;
+  std::size_t max_running_;
+  std::size_t max_running_total_;
+  Run run_;
+  Resolver resolver_;
+  std::set<std::string> waiting_;                                 // keys in the order they fall due
+  std::unordered_map<std::string, std::unique_ptr<Lane>> lanes_;  // with due or running events
+  std::deque<Lane*> turn_;  // those with due events, who was served longest ago first
+  std::size_t due_ = 0;     // keys in lanes
+  std::size_t running_ = 0;
+  bool stopped_ = false;
+  bool pumping_ = false;
+  bool pump_again_ = false;
+  std::optional<io::Loop::PlatformTimerId> timer_;
+  io::TaskScope tasks_;
+};
+
+}  // namespace mayfly::invoke

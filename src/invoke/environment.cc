@@ -1,0 +1,458 @@
+#include "invoke/environment.h"
+
+#include "base/log.h"
+#include "invoke/environment_spec.h"
+#include "store/sha256.h"
+
+namespace mayfly::invoke {
+namespace {
+
+// The guest's channel ends a moment before or after its processes: time for the other to be seen.
+constexpr auto exit_grace = std::chrono::milliseconds(20);
+constexpr auto exit_wait = std::chrono::seconds(1);
+// Reading the peak costs system calls; between two readings the last value stands.
+constexpr auto memory_sample_every = std::chrono::milliseconds(250);
+
+LogIdentity identity_of(const Deps& deps, const Runnable& runnable) {
+  return {.scope = runnable.scope,
+          .instance = InstanceId(deps.random.hex(16)),
+          .function = runnable.name.str(),
+          .version = runnable.version,
+          .group = runnable.log_group,
+          .stream =
+              log_stream_name(deps.loop.clock().platform(), runnable.version, deps.random.hex(16))};
+}
+
+// "nodejs20.x" 20.20.2 → "nodejs:20.v20.20.2", "provided.al2023" → "provided:al2023.v1"
+std::string runtime_version(const sandbox::RuntimePack& pack, std::string_view identifier) {
+  // One pack runs every custom runtime, under the name that the function gave.
+  std::string_view name = pack.language == "provided" ? identifier : std::string_view(pack.name);
+  if (name.ends_with(".x")) name.remove_suffix(2);
+  if (name.starts_with(pack.language)) name.remove_prefix(pack.language.size());
+  if (name.starts_with('.')) name.remove_prefix(1);
+  if (name.empty()) return fmt::format("{}.v{}", pack.language, pack.version);
+  return fmt::format("{}:{}.v{}", pack.language, name, pack.version);
+}
+
+std::string new_trace_header(const Deps& deps) {
+  auto seconds = std::chrono::floor<std::chrono::seconds>(deps.loop.clock().platform());
+  // Two draws, each as short as identifiers are: those come from memory.
+  return fmt::format("Root=1-{:08x}-{};Parent={};Sampled=0", seconds.time_since_epoch().count(),
+                     deps.random.hex(12), deps.random.hex(8));
+}
+
+int level_rank(std::string_view level) {
+  if (level == "DEBUG") return 0;
+  if (level == "WARN") return 2;
+  return 1;  // INFO, the default
+}
+
+}  // namespace
+
+Environment::Environment(const Deps& deps, LogBuffer& buffer,
+                         std::shared_ptr<const Runnable> runnable, sandbox::RuntimeChoice runtime)
+    : deps_(deps),
+      runnable_(std::move(runnable)),
+      runtime_(std::move(runtime)),
+      log_(deps.loop, deps.observer, buffer, identity_of(deps, *runnable_)),
+      watchers_(deps.loop),
+      gone_(deps.loop),
+      call_done_(deps.loop) {}
+
+io::Task<Result<>> Environment::start() {
+  write_init_start();
+  MonoTime begun = deps_.loop.now();
+  CO_TRY_ASSIGN(auto failure, co_await boot(begun + limits::init_time));
+  Duration took = deps_.loop.now() - begun;
+  if (!failure) {
+    init_duration_ = took;
+    co_return Result<>{};
+  }
+  write_init_report(took, "init", *failure);
+  broken_ = true;
+  co_await end();
+  co_return Result<>{};
+}
+
+io::Task<Result<std::unique_ptr<sandbox::Instance>>> Environment::launch(InstanceId id) {
+  if (origin_) co_return origin_->fork(*runnable_, log_.identity().stream, std::move(id));
+  auto spec = environment_spec(*runnable_, *runtime_.pack, deps_.credentials(*runnable_),
+                               log_.identity().stream, std::move(id));
+  co_return co_await deps_.launcher.launch(std::move(spec));
+}
+
+// A fork may answer on its channel before the launcher does.
+io::Task<void> Environment::serve_endpoint_of_fork(InstanceId id) {
+  if (!co_await instance_->launched()) co_return;
+  auto listeners = instance_->take_listeners();
+  if (!listeners.empty()) endpoint_ = deps_.serve_endpoint(std::move(listeners[0]), std::move(id));
+}
+
+// Before the guest has its order, what goes wrong is not the function's: it starts from nothing.
+io::Task<Result<std::optional<Failure>>> Environment::boot_from_booted(Deadline deadline) {
+  auto guest = std::move(booted_);
+  instance_ = std::move(guest->instance);
+  channel_ = std::move(guest->channel);
+  std::vector<io::Fd> listeners = instance_->take_listeners();
+  take_up(listeners, InstanceId(deps_.random.hex(16)));
+  call_done_.reset();
+  watchers_.spawn(watch());
+  auto taken = co_await deps_.launcher.specialise(
+      *instance_, specialised_spec(*runnable_, *runtime_.pack, deps_.credentials(*runnable_),
+                                   log_.identity().stream));
+  if (taken) co_return co_await await_ready(deadline);
+  log::info("invoke", "{} starts from nothing: {}", runnable_->name.str(), taken.error().message);
+  ++*guest->failures;
+  call_done_.set();
+  co_await end();
+  co_return co_await boot_once(deadline);
+}
+
+io::Task<Result<std::optional<Failure>>> Environment::boot(Deadline deadline) {
+  if (booted_) co_return co_await boot_from_booted(deadline);
+  if (origin_ && !origin_->parked()) origin_.reset();
+  auto failure = co_await boot_once(deadline);
+  if (!origin_) co_return failure;
+  // Was there a fork at all? If not, the environment starts by itself.
+  std::string problem;
+  if (!failure) {
+    problem = failure.error().message;
+  } else if (*failure) {
+    if (auto forked = co_await instance_->launched(); !forked) problem = forked.error().message;
+  }
+  if (problem.empty()) co_return failure;
+  log::info("invoke", "{} starts by itself: {}", runnable_->name.str(), problem);
+  co_await end();
+  origin_.reset();
+  co_return co_await boot_once(deadline);
+}
+
+io::Task<Result<std::optional<Failure>>> Environment::boot_once(Deadline deadline) {
+  InstanceId id(deps_.random.hex(16));
+  auto launched = co_await launch(id);
+  if (!launched && launched.error().reason == sandbox::program_not_started) {
+    co_return invalid_entrypoint(entry_program(*runnable_, *runtime_.pack), launched.error());
+  }
+  CO_TRY_ASSIGN(instance_, std::move(launched));
+  std::vector<io::Fd> listeners;
+  if (!origin_) listeners = instance_->take_listeners();
+  take_up(listeners, id);
+  if (origin_) watchers_.spawn(serve_endpoint_of_fork(id));
+  bool lean = runtime_.pack->guest == sandbox::GuestKind::lean;
+  io::Fd guest_end;
+  if (lean) {
+    guest_end = instance_->take_channel();
+  } else if (listeners.size() > 1) {
+    guest_end = std::move(listeners[1]);
+  }
+  channel_ = deps_.open_channel(runtime_.pack->guest, std::move(guest_end));
+  call_done_.reset();
+  watchers_.spawn(watch());
+  co_return co_await await_ready(deadline);
+}
+
+// The instance is a new one.
+void Environment::take_up(std::vector<io::Fd>& listeners, const InstanceId& id) {
+  killed_ = frozen_ = false;
+  gone_.reset();
+  if (doomed_) kill();
+  log_.attach(instance_->take_output(), instance_->take_framed_log());
+  if (!listeners.empty()) endpoint_ = deps_.serve_endpoint(std::move(listeners[0]), id);
+}
+
+io::Task<Result<std::optional<Failure>>> Environment::await_ready(Deadline deadline) {
+  auto reply = co_await channel_->wait_init(deadline);
+  call_done_.set();
+  log_.drain();
+  if (reply && reply->ok) {
+    instance_->set_cpu_millis(cpu_millis(runnable_->memory_mb));
+    co_return std::nullopt;
+  }
+  if (reply) co_return init_failed(std::move(reply->error_type), std::move(reply->error_payload));
+  if (reply.error().kind == ErrorKind::timeout) {
+    kill();
+    co_return timed_out(limits::init_time);
+  }
+  co_return co_await find_cause();
+}
+
+io::Task<void> Environment::watch() {
+  auto exit = co_await instance_->exited(no_deadline);
+  if (exit) exit_ = *exit;
+  gone_.set();
+  if (!call_done_.is_set()) {
+    // The answer may lie in the channel still; but a channel that listens on a port has no end.
+    co_await call_done_.wait(deps_.loop.now() + exit_grace);
+    if (!call_done_.is_set()) channel_->cancel();
+  } else if (!killed_ && on_idle_exit) {
+    auto tell = on_idle_exit;  // its owner may replace it meanwhile
+    tell();
+  }
+}
+
+io::Task<Failure> Environment::find_cause() {
+  if (co_await gone_.wait(deps_.loop.now() + exit_wait) != io::Wake::notified) {
+    kill();
+    co_await gone_.wait();
+    co_return exited(sandbox::Exit{.code = 0});
+  }
+  co_return exited(exit_);
+}
+
+void Environment::kill() {
+  if (!instance_ || killed_) return;
+  killed_ = true;
+  instance_->kill();
+}
+
+void Environment::doom() {
+  doomed_ = true;
+  kill();
+}
+
+void Environment::freeze() {
+  if (frozen_ || !reusable()) return;
+  instance_->freeze();
+  frozen_ = true;
+}
+
+void Environment::thaw() {
+  if (!frozen_) return;
+  instance_->thaw();
+  frozen_ = false;
+}
+
+io::Task<void> Environment::end() {
+  if (!instance_) co_return;
+  kill();
+  co_await gone_.wait();
+  co_await watchers_.drain(no_deadline);
+  co_await log_.close();
+  if (endpoint_) deps_.end_endpoint(*endpoint_);
+  endpoint_.reset();
+  channel_.reset();
+  instance_.reset();
+}
+
+io::Task<std::optional<Failure>> Environment::boot_in_invoke(Deadline deadline, Duration limit) {
+  MonoTime begun = deps_.loop.now();
+  auto booted = co_await boot(deadline);
+  std::optional<Failure> failure;
+  if (!booted) {
+    failure = platform_failed(booted.error().message);
+  } else {
+    failure = std::move(*booted);
+  }
+  if (!failure) {
+    broken_ = false;
+    co_return std::nullopt;
+  }
+  if (failure->status == Status::timeout) failure = timed_out(limit);
+  write_init_report(deps_.loop.now() - begun, "invoke", *failure);
+  kill();
+  co_return failure;
+}
+
+void Environment::put_on_wire(const Request& request) {
+  const auto& event = request.event;
+  wire_.request_id = event.id.str();
+  wire_.payload = event.payload;
+  wire_.invoked_function_arn = request.invoked_arn;
+  wire_.trace_header = event.trace_header.empty() ? new_trace_header(deps_) : event.trace_header;
+  wire_.client_context = event.client_context;
+  wire_.stream = request.stream;
+}
+
+std::uint32_t Environment::send_ahead(const Request& request) {
+  put_on_wire(request);
+  wire_.limit = std::chrono::seconds(runnable_->timeout_seconds);
+  return channel_->send_ahead(wire_);
+}
+
+io::Task<Result<guest::InvokeReply>> Environment::exchange(const Request& request,
+                                                           Deadline deadline) {
+  if (auto number = number_; number != 0) {
+    auto reply = co_await channel_->take_up(number, deadline);
+    if (reply || reply.error().kind != ErrorKind::conflict) co_return reply;
+    number_ = 0;
+  }
+  put_on_wire(request);
+  auto wall_deadline = deps_.loop.clock().wall() + (deadline - deps_.loop.now());
+  wire_.deadline_epoch_ms = epoch_millis(wall_deadline);
+  co_return co_await channel_->invoke(wire_, deadline);
+}
+
+io::Task<std::optional<Failure>> Environment::call(const Request& request, Deadline deadline,
+                                                   Duration limit, Verdict& verdict,
+                                                   Report& report) {
+  call_done_.reset();
+  auto reply = co_await exchange(request, deadline);
+  call_done_.set();
+  busy_ = reply ? reply->busy : std::nullopt;
+  unread_ = Drain::all;
+  auto& outcome = verdict.outcome;
+  if (reply) {
+    if (reply->output == guest::Output::read) unread_ = Drain::nothing;
+    bool told = reply->output == guest::Output::unknown && channel_->answer_was_told();
+    if (told) unread_ = Drain::told;
+    if (!reply->content_type.empty()) outcome.content_type = std::move(reply->content_type);
+    outcome.payload = std::move(reply->payload);
+    outcome.streamed = reply->streamed;
+    if (reply->is_error) {
+      outcome.kind = events::Outcome::Kind::function_error;
+      outcome.error_class = "Unhandled";
+      outcome.error_type = std::move(reply->error_type);
+      verdict.kind = InvocationOutcome::function_error;
+    } else if (request.stream && !request.stream->begun) {
+      request.stream->begin(outcome.content_type);
+      request.stream->flow.push(std::exchange(outcome.payload, {}));
+    }
+    co_return std::nullopt;
+  }
+  if (reply.error().kind == ErrorKind::too_large) {
+    outcome.kind = events::Outcome::Kind::function_error;
+    outcome.error_class = "Unhandled";
+    outcome.error_type = "Function.ResponseSizeTooLarge";
+    outcome.payload = too_large_payload(reply.error().message);
+    verdict.kind = InvocationOutcome::function_error;
+    report.status = Status::error;
+    report.error_type = "Function.ResponseSizeTooLarge";
+    co_return std::nullopt;
+  }
+  if (reply.error().kind == ErrorKind::timeout) {
+    sample_memory();
+    kill();
+    co_return timed_out(limit);
+  }
+  co_return co_await find_cause();
+}
+
+void Environment::begin(const Request& request, std::uint32_t number) {
+  thaw();
+  begun_ = true;
+  begun_at_ = deps_.loop.now();
+  number_ = number;
+  log_.begin(request.event.id.str(), request.want_log_tail);
+  write_start(request);
+}
+
+io::Task<Verdict> Environment::invoke(const Request& request) {
+  if (!std::exchange(begun_, false)) begin(request);
+  begun_ = false;
+  Verdict verdict;
+  verdict.outcome.executed_version = runnable_->version;
+  verdict.init_duration = std::exchange(init_duration_, std::nullopt);
+  Duration limit = std::chrono::seconds(runnable_->timeout_seconds);
+  Deadline deadline = begun_at_ + limit;
+  Report report;
+  report.request_id = request.event.id.str();
+
+  std::optional<Failure> failure;
+  if (broken_) failure = co_await boot_in_invoke(deadline, limit);
+  if (!failure) failure = co_await call(request, deadline, limit, verdict, report);
+  verdict.duration = deps_.loop.now() - begun_at_;
+  // The answer to an event ahead may have been there before the one before it was looked at.
+  if (std::exchange(number_, 0) != 0 && busy_)
+    verdict.duration = std::max(verdict.duration, *busy_);
+  log_.drain(failure ? Drain::all : unread_);
+  if (failure) {
+    auto& outcome = verdict.outcome;
+    outcome.kind = events::Outcome::Kind::function_error;
+    outcome.error_class = "Unhandled";
+    outcome.error_type = failure->error_type;
+    outcome.payload = render(*failure, request.event.id.str());
+    verdict.kind = failure->outcome;
+    report.status = failure->status;
+    report.error_type = failure->error_type;
+    auto text = log_line(*failure, request.event.id.str(), deps_.loop.clock().platform());
+    if (!text.empty() && !runnable_->json_logs) log_.platform(text);
+    // Whatever is left of the tree ends with its main process; nothing of it is used again.
+    kill();
+  }
+  sample_memory();
+  verdict.max_memory_used_mb = max_memory_used_mb_;
+  report.duration = verdict.duration;
+  report.init_duration = verdict.init_duration;
+  write_end(request, report);
+  verdict.outcome.log_tail = log_.end();
+  co_return verdict;
+}
+
+void Environment::sample_memory() {
+  if (!instance_) return;
+  MonoTime now = deps_.loop.now();
+  bool first = max_memory_used_mb_ == 0;
+  if (!first && now - memory_sampled_ < memory_sample_every) return;
+  memory_sampled_ = now;
+  auto used = instance_->stats().memory_peak_bytes;
+  if (origin_) used += origin_->memory_bytes();  // what it has in common with other environments
+  int used_mb = static_cast<int>((used + limits::mib - 1) / limits::mib);
+  max_memory_used_mb_ = std::max(max_memory_used_mb_, used_mb);
+}
+
+bool Environment::system_log(std::string_view level) const {
+  return level_rank(level) >= level_rank(runnable_->system_log_level);
+}
+
+void Environment::write_init_start() {
+  const auto& pack = *runtime_.pack;
+  std::string version = runtime_version(pack, runnable_->runtime);
+  std::string arn = fmt::format("arn:aws:lambda:{}::runtime:{}", runnable_->scope.region.str(),
+                                store::sha256_hex(version));
+  if (!runnable_->json_logs) {
+    log_.platform(
+        fmt::format("INIT_START Runtime Version: {}\tRuntime Version ARN: {}", version, arn));
+    if (!runtime_.warning.empty()) log_.platform("WARNING " + runtime_.warning);
+  } else if (system_log("INFO")) {
+    log_.platform(fmt::format(
+        "{{\"time\":\"{}\",\"type\":\"platform.initStart\",\"record\":{{\"initializationType\":"
+        "{},\"phase\":\"init\",\"runtimeVersion\":{},\"runtimeVersionArn\":{},"
+        "\"functionName\":{},\"functionVersion\":{},\"instanceId\":{},\"instanceMaxMemory\":{}}}}}",
+        iso_millis(deps_.loop.clock().platform()), json_string(runnable_->initialization_type()),
+        json_string(version), json_string(arn), json_string(runnable_->name.str()),
+        json_string(runnable_->version), json_string(log_.identity().instance.str()),
+        runnable_->memory_mb * limits::mib));
+  }
+  if (runnable_->json_logs && !runtime_.warning.empty() && system_log("WARN")) {
+    log_.platform(fmt::format("{{\"timestamp\":\"{}\",\"level\":\"WARN\",\"message\":{}}}",
+                              iso_millis(deps_.loop.clock().platform()),
+                              json_string(runtime_.warning)));
+  }
+}
+
+void Environment::write_start(const Request& request) {
+  const auto& id = request.event.id.str();
+  if (!runnable_->json_logs) {
+    log_.platform(fmt::format("START RequestId: {} Version: {}", id, runnable_->version));
+  } else if (system_log("INFO")) {
+    log_.platform(fmt::format(
+        "{{\"time\":\"{}\",\"type\":\"platform.start\",\"record\":{{\"requestId\":{},\"version\":"
+        "{}}}}}",
+        iso_millis(deps_.loop.clock().platform()), json_string(id),
+        json_string(runnable_->version)));
+  }
+}
+
+void Environment::write_end(const Request& request, Report& report) {
+  report.memory_mb = runnable_->memory_mb;
+  report.max_memory_used_mb = max_memory_used_mb_;
+  if (!runnable_->json_logs) {
+    log_.platform(fmt::format("END RequestId: {}", request.event.id.str()));
+    log_.platform(report_text(report));
+  } else if (system_log(report.status == Status::success ? "INFO" : "WARN")) {
+    log_.platform(report_json(report, deps_.loop.clock().platform()));
+  }
+}
+
+void Environment::write_init_report(Duration duration, std::string_view phase,
+                                    const Failure& failure) {
+  if (!runnable_->json_logs) {
+    log_.platform(init_report_text(duration, phase, failure.status, failure.error_type));
+  } else if (system_log("WARN")) {
+    log_.platform(init_report_json(runnable_->initialization_type(), duration, phase,
+                                   failure.status, failure.error_type,
+                                   deps_.loop.clock().platform()));
+  }
+}
+
+}  // namespace mayfly::invoke

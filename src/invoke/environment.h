@@ -1,0 +1,131 @@
+// Environment: one execution environment of one function version: the jail, the channel to its
+// guest, its log stream; the phases Init, Invoke and Shutdown.
+//
+// Owned by the Pool while idle and by the invocation that runs in it. Loop thread. end() must have
+// finished before destruction.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "invoke/booted_guests.h"
+#include "invoke/environment_log.h"
+#include "invoke/failure.h"
+#include "invoke/invoker.h"
+#include "invoke/template.h"
+
+namespace mayfly::invoke {
+
+// What one invocation came to.
+struct Verdict {
+  events::Outcome outcome;
+  InvocationOutcome kind = InvocationOutcome::success;
+  Duration duration{};
+  std::optional<Duration> init_duration;
+  int max_memory_used_mb = 0;
+};
+
+class Environment {
+ public:
+  Environment(const Deps& deps, LogBuffer& buffer, std::shared_ptr<const Runnable> runnable,
+              sandbox::RuntimeChoice runtime);
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+  // Before start(): it becomes a fork of this template, as long as that works.
+  void fork_from(std::shared_ptr<Template> origin) { origin_ = std::move(origin); }
+  // Before start(): it is made of this guest (null: none), if that works.
+  void become_of(std::unique_ptr<BootedGuest> booted) { booted_ = std::move(booted); }
+  bool is_fork() const { return origin_ != nullptr; }
+  // The Init phase. An Error is a failure of ours. A function that fails to initialise leaves the
+  // environment broken(): its first invocation tries again, as the cloud does.
+  io::Task<Result<>> start();
+  // The event counts as started: now, or with invoke(). `number`: it was sent ahead.
+  void begin(const Request& request, std::uint32_t number = 0);
+  // Runs one event. Afterwards reusable() says whether another may follow.
+  io::Task<Verdict> invoke(const Request& request);
+  // Events ahead, see guest/channel.h: of who waits for this environment while it is at work.
+  void prepare_ahead() {
+    if (channel_) channel_->prepare_ahead();
+  }
+  bool takes_ahead() const { return channel_ && reusable() && channel_->takes_ahead(); }
+  std::uint32_t send_ahead(const Request& request);
+  void recall() {
+    if (channel_) channel_->recall();
+  }
+  bool withdraw(std::uint32_t number) { return !channel_ || channel_->withdraw(number); }
+  // Ends the jail at once and waits until all of it is gone.
+  io::Task<void> end();
+
+  // Kills the jail, also one that is being launched; whatever waits for it ends soon.
+  void doom();
+  void freeze();
+  void thaw();
+  bool broken() const { return broken_; }
+  bool reusable() const { return instance_ && !gone_.is_set() && !killed_; }
+  const Runnable& runnable() const { return *runnable_; }
+  const sandbox::RuntimeChoice& runtime() const { return runtime_; }
+  // How long the last invocation kept the guest busy, where the guest tells.
+  std::optional<Duration> busy() const { return busy_; }
+  // Whether it wrote any output or log line meanwhile.
+  bool wrote() const { return log_.wrote(); }
+
+  // Called when the jail ends by itself while no invocation runs.
+  std::function<void()> on_idle_exit;
+  MonoTime idle_since{};
+
+ private:
+  // Launches a jail and waits for its guest; nullopt: ready.
+  io::Task<Result<std::optional<Failure>>> boot(Deadline deadline);
+  io::Task<Result<std::optional<Failure>>> boot_once(Deadline deadline);
+  io::Task<Result<std::optional<Failure>>> boot_from_booted(Deadline deadline);
+  io::Task<Result<std::optional<Failure>>> await_ready(Deadline deadline);
+  void take_up(std::vector<io::Fd>& listeners, const InstanceId& id);
+  io::Task<void> serve_endpoint_of_fork(InstanceId id);
+  io::Task<Result<std::unique_ptr<sandbox::Instance>>> launch(InstanceId id);
+  io::Task<Failure> find_cause();
+  io::Task<void> watch();
+  void kill();
+  io::Task<std::optional<Failure>> boot_in_invoke(Deadline deadline, Duration limit);
+  io::Task<std::optional<Failure>> call(const Request& request, Deadline deadline, Duration limit,
+                                        Verdict& verdict, Report& report);
+  io::Task<Result<guest::InvokeReply>> exchange(const Request& request, Deadline deadline);
+  void put_on_wire(const Request& request);
+  void write_init_start();
+  void write_start(const Request& request);
+  void write_end(const Request& request, Report& report);
+  void write_init_report(Duration duration, std::string_view phase, const Failure& failure);
+  // JSON logs name a level for each of the platform's records; text logs have no levels.
+  bool system_log(std::string_view level) const;
+  void sample_memory();
+
+  const Deps& deps_;
+  std::shared_ptr<const Runnable> runnable_;
+  sandbox::RuntimeChoice runtime_;
+  EnvironmentLog log_;
+  std::shared_ptr<Template> origin_;     // its jail holds ours
+  std::unique_ptr<BootedGuest> booted_;  // until start()
+  std::unique_ptr<sandbox::Instance> instance_;
+  std::unique_ptr<guest::GuestChannel> channel_;
+  std::optional<std::uint64_t> endpoint_;
+  io::TaskScope watchers_;
+  io::Event gone_;       // every process of the jail has ended
+  io::Event call_done_;  // nobody waits for an answer of the guest
+  sandbox::Exit exit_;
+  bool killed_ = false;
+  bool doomed_ = false;
+  bool frozen_ = false;
+  bool broken_ = false;
+  std::optional<Duration> init_duration_;  // until the first invocation has shown it
+  std::optional<Duration> busy_;
+  // Of the call that runs.
+  bool begun_ = false;
+  MonoTime begun_at_{};
+  std::uint32_t number_ = 0;  // it was sent ahead
+  Drain unread_ = Drain::all;
+  guest::InvokeRequest wire_;  // kept for the memory it has
+  int max_memory_used_mb_ = 0;
+  MonoTime memory_sampled_{};
+};
+
+}  // namespace mayfly::invoke

@@ -1,0 +1,88 @@
+// EnvironmentLog: everything one execution environment says, as log lines of its stream: what its
+// processes write (pipe of stdout and stderr, descriptor of framed records) and what the platform
+// writes around it.
+//
+// Owns the read ends and the tasks that read them. Called by Environment; loop thread; close()
+// before destruction.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/observer.h"
+#include "invoke/log_text.h"
+#include "io/fd.h"
+
+namespace mayfly::invoke {
+
+struct LogIdentity {
+  Scope scope;
+  InstanceId instance;
+  std::string function;
+  std::string version;
+  std::string group;
+  std::string stream;
+};
+
+// What all environments read into, one after the other: a read is digested before the next one.
+using LogBuffer = std::vector<char>;
+inline constexpr std::size_t log_buffer_bytes = 64 * 1024;
+
+// What to read before a call ends.
+enum class Drain {
+  all,      // whatever has been written so far
+  told,     // only what the loop has told of
+  nothing,  // all has been read
+};
+
+class EnvironmentLog {
+ public:
+  EnvironmentLog(io::Loop& loop, Observer& observer, LogBuffer& buffer, LogIdentity identity);
+
+  // Starts reading a new jail's output. Either descriptor may be empty.
+  void attach(io::Fd output, io::Fd framed);
+  // Lines from now on belong to this request ("" for none).
+  void begin(std::string_view request_id, bool want_tail);
+  std::string end();  // answers the tail
+  // So that nothing written before an answer comes after END.
+  void drain(Drain what = Drain::all);
+  // Since begin(): the function has written something.
+  bool wrote() const { return wrote_; }
+  // A line of the platform itself.
+  void platform(std::string_view text);
+  // Ends reading; what is in the pipes is read first.
+  io::Task<void> close();
+  const LogIdentity& identity() const { return identity_; }
+
+ private:
+  struct Source {
+    Source(io::Loop& loop, io::Fd fd, bool is_framed)
+        : stream(loop, std::move(fd)), framed(is_framed) {}
+    io::Stream stream;
+    bool framed;
+    LineSplitter lines;
+    FrameParser frames;
+    // The bound on reading: a flood waits in its pipe and slows its writer, nobody else.
+    MonoTime window_start{};
+    std::size_t window_bytes = 0;
+  };
+  io::Task<void> pump(Source& source);
+  void digest(Source& source, std::string_view bytes);
+  void line(std::string_view text, WallTime time, bool platform);
+
+  io::Loop& loop_;
+  Observer& observer_;
+  LogBuffer& buffer_;
+  LogIdentity identity_;
+  std::string request_id_;
+  bool want_tail_ = false;
+  bool wrote_ = false;
+  LogTail tail_{limits::invoke_log_tail_bytes};
+  std::vector<std::unique_ptr<Source>> sources_;
+  std::unique_ptr<io::TaskScope> readers_;
+};
+
+}  // namespace mayfly::invoke

@@ -1,0 +1,267 @@
+#include "invoke/environment_spec.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/limits.h"
+
+namespace mayfly::invoke {
+namespace {
+
+// Developer guide, "Defined runtime environment variables": reserved keys.
+constexpr std::array<std::string_view, 18> reserved{
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_RUNTIME_API",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "LAMBDA_RUNTIME_DIR",
+    "LAMBDA_TASK_ROOT",
+};
+
+using Variables = std::map<std::string, std::string, std::less<>>;
+
+void put_list(Variables& into, const std::vector<std::string>& list) {
+  for (const auto& entry : list) {
+    auto at = entry.find('=');
+    if (at != entry.npos) into[entry.substr(0, at)] = entry.substr(at + 1);
+  }
+}
+
+// Set by the platform, whatever the function says.
+void put_platform(Variables& into, const Runnable& runnable, const sandbox::RuntimePack& pack,
+                  const RoleCredentials& credentials, std::string_view log_stream) {
+  into["_HANDLER"] = runnable.handler;
+  into["AWS_REGION"] = runnable.scope.region.str();
+  into["AWS_DEFAULT_REGION"] = runnable.scope.region.str();
+  if (pack.language != "provided") into["AWS_EXECUTION_ENV"] = "AWS_Lambda_" + runnable.runtime;
+  into["AWS_LAMBDA_FUNCTION_NAME"] = runnable.name.str();
+  into["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = std::to_string(runnable.memory_mb);
+  into["AWS_LAMBDA_FUNCTION_VERSION"] = runnable.version;
+  into["AWS_LAMBDA_INITIALIZATION_TYPE"] = runnable.initialization_type();
+  into["AWS_LAMBDA_LOG_GROUP_NAME"] = runnable.log_group;
+  into["AWS_LAMBDA_LOG_STREAM_NAME"] = log_stream;
+  into["AWS_LAMBDA_LOG_FORMAT"] = runnable.json_logs ? "JSON" : "Text";
+  if (!runnable.application_log_level.empty()) {
+    into["AWS_LAMBDA_LOG_LEVEL"] = runnable.application_log_level;
+  }
+  into["AWS_ACCESS_KEY_ID"] = credentials.access_key_id;
+  into["AWS_SECRET_ACCESS_KEY"] = credentials.secret_access_key;
+  into["AWS_SESSION_TOKEN"] = credentials.session_token;
+  into["AWS_LAMBDA_RUNTIME_API"] = fmt::format("127.0.0.1:{}", runtime_api_port);
+  into["LAMBDA_TASK_ROOT"] = "/var/task";
+  into["LAMBDA_RUNTIME_DIR"] = "/var/runtime";
+  if (pack.language != "provided") into["_LAMBDA_TELEMETRY_LOG_FD"] = "4";
+}
+
+// A custom runtime starts at its own program; a wrapper script goes before any of them.
+std::vector<std::string> entry_point(const Runnable& runnable, const sandbox::RuntimePack& pack) {
+  std::vector<std::string> argv = pack.argv_for(runnable.memory_mb);
+  if (pack.language == "provided") {
+    std::error_code error;
+    bool in_package = std::filesystem::exists(runnable.code_dir / "bootstrap", error);
+    argv = {in_package ? "/var/task/bootstrap" : "/opt/bootstrap"};
+  }
+  auto wrapper = runnable.environment.find("AWS_LAMBDA_EXEC_WRAPPER");
+  if (wrapper != runnable.environment.end() && !wrapper->second.empty()) {
+    argv.insert(argv.begin(), wrapper->second);
+  }
+  return argv;
+}
+
+}  // namespace
+
+std::string entry_program(const Runnable& runnable, const sandbox::RuntimePack& pack) {
+  return entry_point(runnable, pack).front();
+}
+
+std::uint32_t cpu_millis(int memory_mb) {
+  return static_cast<std::uint32_t>(std::max(1, memory_mb * 1000 / limits::memory_mb_per_vcpu));
+}
+
+bool is_reserved_variable(std::string_view name) {
+  return name.starts_with('_') || std::ranges::binary_search(reserved, name);
+}
+
+namespace {
+
+void put_limits(sandbox::Spec& spec, const Runnable& runnable) {
+  spec.limits.memory_bytes = static_cast<std::uint64_t>(runnable.memory_mb) * limits::mib;
+  spec.limits.cpu_millis = std::max(init_cpu_millis, cpu_millis(runnable.memory_mb));
+  spec.limits.processes = limits::instance_processes;
+  spec.limits.files = limits::instance_fds;
+  spec.limits.tmp_bytes = static_cast<std::uint64_t>(runnable.tmp_mb) * limits::mib;
+}
+
+void put_function_binds(sandbox::Spec& spec, const Runnable& runnable) {
+  spec.binds.push_back({runnable.code_dir.string(), "/var/task"});
+  if (!runnable.layers_dir.empty()) spec.binds.push_back({runnable.layers_dir.string(), "/opt"});
+}
+
+constexpr std::uint64_t template_slack_bytes = 64 * limits::mib;
+constexpr std::uint64_t generic_template_bytes = 512 * limits::mib;
+
+}  // namespace
+
+sandbox::Spec environment_spec(const Runnable& runnable, const sandbox::RuntimePack& pack,
+                               const RoleCredentials& credentials, std::string_view log_stream,
+                               InstanceId id) {
+  sandbox::Spec spec;
+  spec.id = std::move(id);
+  spec.binds = pack.binds;
+  put_function_binds(spec, runnable);
+  spec.argv = entry_point(runnable, pack);
+
+  Variables variables;
+  variables["TZ"] = ":UTC";
+  variables["LANG"] = "en_US.UTF-8";
+  variables["AWS_ENDPOINT_URL"] = fmt::format("http://127.0.0.1:{}", endpoint_port);
+  put_list(variables, pack.env);
+  for (const auto& [name, value] : runnable.environment) {
+    if (!is_reserved_variable(name)) variables[name] = value;
+  }
+  put_platform(variables, runnable, pack, credentials, log_stream);
+  for (const auto& [name, value] : variables) spec.env.push_back(name + "=" + value);
+
+  put_limits(spec, runnable);
+  spec.listen_ports = {endpoint_port};
+  if (pack.guest == sandbox::GuestKind::runtime_api) spec.listen_ports.push_back(runtime_api_port);
+  spec.channel = pack.guest == sandbox::GuestKind::lean;
+  spec.framed_log = pack.language != "provided";
+  return spec;
+}
+
+sandbox::Spec template_spec(const Runnable& runnable, const sandbox::RuntimePack& pack,
+                            const RoleCredentials& credentials, std::string_view log_stream,
+                            InstanceId id) {
+  auto spec = environment_spec(runnable, pack, credentials, log_stream, std::move(id));
+  spec.argv = pack.argv_for(runnable.memory_mb);
+  spec.env.push_back("MAYFLY_TEMPLATE=function");
+  spec.limits.memory_bytes += template_slack_bytes;
+  spec.parking = sandbox::Parking::forkable;
+  return spec;
+}
+
+namespace {
+
+// What a guest without a function starts with.
+Variables generic_variables(const sandbox::RuntimePack& pack) {
+  Variables out;
+  out["TZ"] = ":UTC";
+  out["LANG"] = "en_US.UTF-8";
+  out["LAMBDA_TASK_ROOT"] = "/var/task";
+  out["_LAMBDA_TELEMETRY_LOG_FD"] = "4";
+  put_list(out, pack.env);
+  out["MAYFLY_TEMPLATE"] = "generic";
+  return out;
+}
+
+}  // namespace
+
+sandbox::Spec generic_template_spec(const sandbox::RuntimePack& pack, int memory_mb,
+                                    InstanceId id) {
+  sandbox::Spec spec;
+  spec.id = std::move(id);
+  spec.binds = pack.binds;
+  spec.argv = pack.argv_for(memory_mb);
+  for (const auto& [name, value] : generic_variables(pack)) spec.env.push_back(name + "=" + value);
+  spec.limits.memory_bytes = generic_template_bytes;
+  spec.limits.processes = limits::instance_processes;
+  spec.limits.files = limits::instance_fds;
+  spec.channel = spec.framed_log = true;
+  spec.parking = sandbox::Parking::forkable;
+  return spec;
+}
+
+sandbox::Spec booted_guest_spec(const sandbox::RuntimePack& pack, int memory_mb, InstanceId id) {
+  auto spec = generic_template_spec(pack, memory_mb, std::move(id));
+  spec.limits.memory_bytes = static_cast<std::uint64_t>(memory_mb) * limits::mib;
+  spec.listen_ports = {endpoint_port};
+  spec.parking = sandbox::Parking::specialisable;
+  return spec;
+}
+
+sandbox::Spec specialised_spec(const Runnable& runnable, const sandbox::RuntimePack& pack,
+                               const RoleCredentials& credentials, std::string_view log_stream) {
+  return forked_spec(TemplateKind::generic, runnable, pack, credentials, log_stream, {});
+}
+
+sandbox::Spec forked_spec(TemplateKind kind, const Runnable& runnable,
+                          const sandbox::RuntimePack& pack, const RoleCredentials& credentials,
+                          std::string_view log_stream, InstanceId id) {
+  if (kind == TemplateKind::generic) {
+    auto spec = environment_spec(runnable, pack, credentials, log_stream, std::move(id));
+    spec.binds.clear();
+    put_function_binds(spec, runnable);
+    spec.argv.clear();
+    return spec;
+  }
+  sandbox::Spec spec;
+  spec.id = std::move(id);
+  spec.env = {"AWS_ACCESS_KEY_ID=" + credentials.access_key_id,
+              "AWS_SECRET_ACCESS_KEY=" + credentials.secret_access_key,
+              "AWS_SESSION_TOKEN=" + credentials.session_token,
+              "AWS_LAMBDA_LOG_STREAM_NAME=" + std::string(log_stream),
+              "LAMBDA_TASK_ROOT=/var/task"};
+  put_limits(spec, runnable);
+  spec.listen_ports = {endpoint_port};
+  spec.channel = spec.framed_log = true;
+  return spec;
+}
+
+namespace {
+
+std::string opted_out(const Runnable& runnable) {
+  auto find = [&](std::string_view name) {
+    auto found = runnable.environment.find(std::string(name));
+    return found == runnable.environment.end() ? std::string_view() : found->second;
+  };
+  if (find("MAYFLY_FORK") == "off") return "MAYFLY_FORK=off";
+  if (!find("AWS_LAMBDA_EXEC_WRAPPER").empty()) return "a wrapper script starts it";
+  return {};
+}
+
+// Variables that the loader, the C library and the JVM read at their start and no more.
+constexpr std::array<std::string_view, 8> read_at_start{
+    "CLASSPATH", "GLIBC_TUNABLES", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS",
+    "LANG",      "LANGUAGE",       "LOCPATH",           "TZ"};
+constexpr std::array<std::string_view, 3> read_at_start_prefixes{"LC_", "LD_", "MALLOC_"};
+
+bool is_read_at_start(std::string_view name) {
+  return std::ranges::find(read_at_start, name) != read_at_start.end() ||
+         std::ranges::any_of(read_at_start_prefixes,
+                             [&](auto prefix) { return name.starts_with(prefix); });
+}
+
+}  // namespace
+
+std::string forking_refused(const Runnable& runnable, const sandbox::RuntimePack& pack) {
+  if (!pack.forks) return "the runtime cannot be forked";
+  return opted_out(runnable);
+}
+
+std::string specialising_refused(const Runnable& runnable, const sandbox::RuntimePack& pack) {
+  if (!pack.specialises) return "the runtime cannot boot without a function";
+  if (auto reason = opted_out(runnable); !reason.empty()) return reason;
+  std::optional<Variables> boot;
+  for (const auto& [name, value] : runnable.environment) {
+    if (!is_read_at_start(name)) continue;
+    if (!boot) boot = generic_variables(pack);
+    auto found = boot->find(name);
+    if (found == boot->end() || found->second != value) return "it sets " + name;
+  }
+  return {};
+}
+
+}  // namespace mayfly::invoke

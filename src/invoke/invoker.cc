@@ -1,0 +1,236 @@
+#include "invoke/invoker.h"
+
+#include "invoke/admission.h"
+#include "invoke/async_queue.h"
+#include "invoke/pool.h"
+
+namespace mayfly::invoke {
+
+void StreamedCall::finish(Result<events::Outcome> outcome) {
+  if (outcome && outcome->kind == events::Outcome::Kind::ok) {
+    answer.flow.end();
+  } else {
+    answer.flow.break_off(outcome ? Error{ErrorKind::unavailable, "the function failed", {}}
+                                  : outcome.error());
+  }
+  result = std::move(outcome);
+  ended.set();
+  answer.head.set();
+}
+
+namespace {
+
+// The parts and the way of one invocation through them; see invoker.h.
+class PooledInvoker final : public Invoker {
+ public:
+  explicit PooledInvoker(Deps deps)
+      : deps_(std::move(deps)),
+        admission_(deps_.loop.clock(), deps_.settings),
+        pool_(deps_),
+        queue_(deps_,
+               [this](std::shared_ptr<const Runnable> runnable, Request request) {
+                 return invoke(std::move(runnable), std::move(request));
+               }),
+        idle_(deps_.loop),
+        abandoned_(deps_.loop) {}
+
+  Result<> load() { return queue_.load(); }
+
+  using Invoker::invoke;
+  io::Task<Result<events::Outcome>> invoke(std::shared_ptr<const Runnable> runnable,
+                                           Request request) override;
+  std::shared_ptr<StreamedCall> invoke_streaming(std::shared_ptr<const Runnable> runnable,
+                                                 Request request) override;
+  io::Task<Result<>> enqueue(AsyncEvent event) override {
+    if (closing_) co_return fail(ErrorKind::unavailable, "the server is stopping");
+    CO_TRY(admission_.request(event.scope));
+    if (event.event.id.empty()) event.event.id = RequestId(deps_.random.uuid4());
+    co_return co_await queue_.enqueue(std::move(event));
+  }
+  void set_resolver(Resolver resolver) override { resolver_ = std::move(resolver); }
+  void start() override { queue_.start(resolver_); }
+  void retire(std::string_view concurrency_key, std::string_view keep_pool_key) override {
+    pool_.retire(concurrency_key, keep_pool_key);
+  }
+  void reserve(const Scope& scope, int total) override { admission_.reserve(scope, total); }
+  int running(std::string_view concurrency_key) const override {
+    return admission_.running(concurrency_key);
+  }
+  void provision(std::shared_ptr<const Runnable> runnable) override {
+    if (!closing_) pool_.provision(runnable);
+  }
+  Provision provision_of(std::string_view pool_key) const override {
+    return pool_.provision_of(pool_key);
+  }
+  Totals totals() const override {
+    return {.environments = static_cast<int>(pool_.environments()),
+            .busy = admission_.running(),
+            .queued_events = queue_.size(),
+            .templates = pool_.templates().made(),
+            .booted_guests = pool_.templates().booted(),
+            .templates_waiting = pool_.templates().waiting()};
+  }
+  io::Task<void> close(Deadline deadline) override;
+
+ private:
+  struct Pending {
+    explicit Pending(io::Loop& loop) : done(loop) {}
+    io::Event done;
+    std::optional<Result<events::Outcome>> result;
+  };
+  io::Task<Result<events::Outcome>> run(std::shared_ptr<const Runnable> runnable, Request request);
+  io::Task<void> run_into(std::shared_ptr<Pending> pending,
+                          std::shared_ptr<const Runnable> runnable, Request request);
+  io::Task<void> run_streaming(std::shared_ptr<StreamedCall> call,
+                               std::shared_ptr<const Runnable> runnable, Request request);
+  void report(const Runnable& runnable, const Request& request, const Verdict& verdict,
+              MonoTime begun);
+  void leave(const Runnable& runnable, const Admission::Ticket& ticket);
+
+  Deps deps_;
+  Admission admission_;
+  Pool pool_;
+  AsyncQueue queue_;
+  Resolver resolver_;
+  bool closing_ = false;
+  bool killing_ = false;
+  io::ParkingLot idle_;      // woken when the last running invocation ends
+  io::TaskScope abandoned_;  // invocations whose caller may leave before they end
+};
+
+void PooledInvoker::report(const Runnable& runnable, const Request& request, const Verdict& verdict,
+                           MonoTime begun) {
+  Duration total = deps_.loop.now() - begun;
+  Duration init = verdict.init_duration.value_or(Duration::zero());
+  deps_.observer.invocation(
+      {.scope = runnable.scope,
+       .function_arn = runnable.function_arn,
+       .function = runnable.name.str(),
+       .version = runnable.version,
+       .request_id = request.event.id.str(),
+       .outcome = verdict.kind,
+       .type = request.type,
+       .duration = verdict.duration,
+       .init_duration = verdict.init_duration,
+       .overhead = std::max(Duration::zero(), total - verdict.duration - init),
+       .memory_mb = runnable.memory_mb,
+       .max_memory_used_mb = verdict.max_memory_used_mb});
+}
+
+void PooledInvoker::leave(const Runnable& runnable, const Admission::Ticket& ticket) {
+  admission_.leave(runnable, ticket);
+  if (admission_.running() == 0) idle_.wake_all();
+}
+
+io::Task<Result<events::Outcome>> PooledInvoker::run(std::shared_ptr<const Runnable> runnable,
+                                                     Request request) {
+  MonoTime begun = deps_.loop.now();
+  Verdict verdict;
+  auto ticket = admission_.enter(*runnable, request.type);
+  if (!ticket) {
+    verdict.kind = InvocationOutcome::throttled;
+    report(*runnable, request, verdict, begun);
+    co_return std::unexpected(std::move(ticket).error());
+  }
+  Lease environment = pool_.take_idle(*runnable);
+  bool cold = !environment && !pool_.shares(*runnable);
+  if (auto grown = cold ? admission_.grow(*runnable) : Result<>(); !grown) {
+    verdict.kind = InvocationOutcome::throttled;
+    report(*runnable, request, verdict, begun);
+    leave(*runnable, *ticket);
+    co_return std::unexpected(std::move(grown).error());
+  }
+  deps_.observer.invocation_started(
+      {.scope = runnable->scope, .function = runnable->name.str(), .cold = cold});
+  std::optional<Error> error;
+  if (!environment) {
+    auto leased = co_await pool_.wait(runnable, request);
+    if (leased) {
+      environment = std::move(*leased);
+    } else {
+      error = std::move(leased).error();
+    }
+  }
+  if (environment) {
+    verdict = co_await environment->invoke(request);
+    pool_.give_back(std::move(environment));
+    if (killing_ && verdict.kind == InvocationOutcome::crash) {
+      verdict.kind = InvocationOutcome::cancelled;
+      error = Error{ErrorKind::unavailable, "the server stopped before the function ended", {}};
+    }
+  } else {
+    verdict.kind = error->kind == ErrorKind::throttled   ? InvocationOutcome::throttled
+                   : error->kind == ErrorKind::cancelled ? InvocationOutcome::cancelled
+                                                         : InvocationOutcome::platform_error;
+  }
+  report(*runnable, request, verdict, begun);
+  leave(*runnable, *ticket);
+  if (error) co_return std::unexpected(std::move(*error));
+  co_return std::move(verdict.outcome);
+}
+
+io::Task<void> PooledInvoker::run_into(std::shared_ptr<Pending> pending,
+                                       std::shared_ptr<const Runnable> runnable, Request request) {
+  pending->result = co_await run(std::move(runnable), std::move(request));
+  pending->done.set();
+}
+
+io::Task<Result<events::Outcome>> PooledInvoker::invoke(std::shared_ptr<const Runnable> runnable,
+                                                        Request request) {
+  if (closing_) co_return fail(ErrorKind::unavailable, "the server is stopping");
+  if (request.event.id.empty()) request.event.id = RequestId(deps_.random.uuid4());
+  Deadline deadline = request.event.deadline;
+  if (deadline == no_deadline) co_return co_await run(std::move(runnable), std::move(request));
+  // The caller leaves at its deadline; the invocation goes on to its own end.
+  request.event.deadline = no_deadline;
+  auto pending = std::make_shared<Pending>(deps_.loop);
+  abandoned_.spawn(run_into(pending, std::move(runnable), std::move(request)));
+  CO_TRY(io::to_result(co_await pending->done.wait(deadline), "invocation"));
+  co_return std::move(*pending->result);
+}
+
+io::Task<void> PooledInvoker::run_streaming(std::shared_ptr<StreamedCall> call,
+                                            std::shared_ptr<const Runnable> runnable,
+                                            Request request) {
+  // Names the stream and keeps the whole call.
+  request.stream = std::shared_ptr<guest::AnswerStream>(call, &call->answer);
+  call->finish(co_await run(std::move(runnable), std::move(request)));
+}
+
+std::shared_ptr<StreamedCall> PooledInvoker::invoke_streaming(
+    std::shared_ptr<const Runnable> runnable, Request request) {
+  auto call = std::make_shared<StreamedCall>(deps_.loop);
+  if (closing_) {
+    call->finish(fail(ErrorKind::unavailable, "the server is stopping"));
+    return call;
+  }
+  if (request.event.id.empty()) request.event.id = RequestId(deps_.random.uuid4());
+  request.event.deadline = no_deadline;
+  abandoned_.spawn(run_streaming(call, std::move(runnable), std::move(request)));
+  return call;
+}
+
+io::Task<void> PooledInvoker::close(Deadline deadline) {
+  closing_ = true;
+  queue_.stop();
+  while (admission_.running() > 0) {
+    if (co_await idle_.park(deadline) != io::Wake::notified) break;
+  }
+  killing_ = true;
+  pool_.refuse();
+  pool_.kill_all();
+  while (admission_.running() > 0) co_await idle_.park();
+  co_await pool_.close();
+  co_await queue_.close();
+  co_await abandoned_.close();
+}
+
+}  // namespace
+
+io::Task<Result<std::unique_ptr<Invoker>>> make_invoker(Deps deps) {
+  auto invoker = std::make_unique<PooledInvoker>(std::move(deps));
+  CO_TRY(invoker->load());
+  co_return std::unique_ptr<Invoker>(std::move(invoker));
+}
+
+}  // namespace mayfly::invoke

@@ -1,0 +1,209 @@
+// Invoker: the one door to running code: admission, concurrency, the pool of execution
+// environments, retries of asynchronous events, the outcome.
+//
+// invoke/ knows no dialect and no registry (same floor): whoever calls it hands over a Target
+// description (Runnable), already resolved.
+//
+// Threads: loop. Lifetime: as long as the server; close() ends every environment.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/observer.h"
+#include "base/random.h"
+#include "events/event.h"
+#include "guest/channel.h"
+#include "sandbox/runtimes.h"
+#include "sandbox/sandbox.h"
+#include "store/store.h"
+
+namespace mayfly::invoke {
+
+// Everything needed to start an environment of one function version.
+struct Runnable {
+  // Environments are shared by equal keys: scope, name, version and the configuration's digest.
+  std::string pool_key;
+  std::string concurrency_key;  // scope and function name: what reserved concurrency counts
+  Scope scope;
+  FunctionName name;
+  std::string version;       // "$LATEST" or number
+  std::string function_arn;  // unqualified
+  std::string runtime;       // identifier
+  std::string handler;
+  std::string role_arn;
+  std::filesystem::path code_dir;    // → /var/task
+  std::filesystem::path layers_dir;  // → /opt, empty: none
+  std::map<std::string, std::string> environment;
+  int timeout_seconds = 3;
+  int memory_mb = 128;
+  int tmp_mb = 512;
+  std::string log_group;
+  bool json_logs = false;
+  std::string application_log_level;
+  std::string system_log_level;
+  std::optional<int> reserved_concurrency;
+  int provisioned = 0;  // environments of this version that are kept initialised
+
+  std::string_view initialization_type() const {
+    return provisioned > 0 ? "provisioned-concurrency" : "on-demand";
+  }
+};
+
+// How far the environments that a version is to have are there.
+struct Provision {
+  int wanted = 0;
+  int ready = 0;
+  std::string failure;  // why the last start came to nothing; tried again after a while
+};
+
+struct Request {
+  events::Event event;
+  std::string invoked_arn;  // with qualifier
+  bool want_log_tail = false;
+  InvocationType type = InvocationType::request_response;
+  std::shared_ptr<guest::AnswerStream> stream = {};  // set by invoke_streaming()
+};
+
+// A call whose answer is taken while it is made. The answer's flow ends as the answer does, and
+// breaks off where it is not whole; the call itself may last a little longer.
+struct StreamedCall {
+  explicit StreamedCall(io::Loop& loop) : answer(loop), ended(loop) {}
+  void finish(Result<events::Outcome> outcome);
+
+  guest::AnswerStream answer;
+  io::Event ended;
+  std::optional<Result<events::Outcome>> result;  // once ended; errors as those of invoke()
+};
+
+// Credentials for a new environment; wired to guard/ in mayfly/.
+struct RoleCredentials {
+  std::string access_key_id;
+  std::string secret_access_key;
+  std::string session_token;
+};
+
+struct Settings {
+  int account_concurrency = limits::account_concurrency;  // per account and region
+  // Requests per second for each unit of concurrency, of an account and of a function with reserved
+  // concurrency; new environments of one function per limits::scaling_period. 0: any number.
+  double requests_per_concurrency = limits::requests_per_concurrency;
+  int scaling_environments = limits::scaling_environments;
+  Duration idle_lifetime = std::chrono::minutes(10);
+  // Idle environments are stopped (frozen) after this time, so that what a function left running
+  // rests as in the cloud; the first moments are spared for the sake of calls in quick succession.
+  Duration freeze_after = std::chrono::seconds(1);
+  // Environments that start by themselves; forks count for less. 0: by memory of the machine.
+  std::size_t max_environments = 0;
+  int max_concurrent_starts = 0;      // 0: by processors; further requests wait for any environment
+  int max_busy_with_quick_calls = 0;  // environments of one function; 0: by processors (pool.h)
+  // Asynchronous events that run at one time: of one function, and of all. A function of which
+  // none runs may go beyond the latter by one, so that others do not keep it from running at all.
+  int max_async_running = 32;
+  int max_async_running_total = 256;
+  int spares = 1;  // environments ahead of demand, of each busy function that has a template
+  // Environments are forked from a template of their version where the guest allows it.
+  bool fork_environments = true;
+  std::uint64_t template_memory_bytes = 0;  // 0: a quarter of the machine's
+};
+
+struct Deps {
+  io::Loop& loop;
+  Random& random;
+  Observer& observer;
+  sandbox::Launcher& launcher;
+  store::Store& store;  // the asynchronous queue
+  // RuntimeCatalog::choose with the server's setting for aliases.
+  std::function<Result<sandbox::RuntimeChoice>(std::string_view identifier)> choose_runtime;
+  // guest::make_lean_channel or guest::make_runtime_api_channel.
+  std::function<std::unique_ptr<guest::GuestChannel>(sandbox::GuestKind, io::Fd)> open_channel;
+  std::function<RoleCredentials(const Runnable&)> credentials;
+  // Serves the in-jail listener of the AWS endpoint (front/ add_listener and remove_listener).
+  std::function<std::uint64_t(io::Fd, InstanceId)> serve_endpoint;
+  std::function<void(std::uint64_t)> end_endpoint;
+  Settings settings;
+};
+
+// One asynchronous event as it lies in the durable queue; resolved again when it runs.
+struct AsyncEvent {
+  Scope scope;
+  FunctionName name;
+  std::string qualifier;
+  events::Event event;
+};
+
+// How an asynchronous event ended. The views live for the call that is told.
+struct Ending {
+  enum class Condition {
+    success,
+    retries_exhausted,
+    event_age_exceeded,
+    zero_reserved_concurrency
+  };
+  Condition condition = Condition::success;
+  const AsyncEvent& event;
+  std::string_view invoked_arn;
+  int invocations = 0;                       // that came to an outcome
+  const events::Outcome* outcome = nullptr;  // the last one, where the event ended with it
+};
+// The event that tells a destination of an ending. An Error: it cannot be told.
+using Handover = std::function<Result<AsyncEvent>(const Ending&)>;
+
+// How the queue finds its function again; wired to the registry in mayfly/.
+struct AsyncTarget {
+  Result<Runnable> runnable;  // an Error: it cannot be run now
+  std::string invoked_arn;
+  int max_retries = limits::async_retries;
+  int max_age_seconds = std::chrono::seconds(limits::async_max_age).count();
+  Handover on_success{};  // empty: no destination
+  Handover on_failure{};
+};
+using Resolver = std::function<io::Task<Result<AsyncTarget>>(Scope, FunctionName, std::string)>;
+
+class Invoker {
+ public:
+  virtual ~Invoker() = default;
+  // Runs one event and answers its outcome. Errors: throttled (reason names the limit, as the API
+  // model's ThrottleReason), unavailable, invalid (runtime not here), cancelled.
+  virtual io::Task<Result<events::Outcome>> invoke(std::shared_ptr<const Runnable> runnable,
+                                                   Request request) = 0;
+  io::Task<Result<events::Outcome>> invoke(Runnable runnable, Request request) {
+    return invoke(std::make_shared<const Runnable>(std::move(runnable)), std::move(request));
+  }
+  // Starts one event. The call goes on when nobody takes its answer any more, as in the cloud. An
+  // answer that the function does not stream is streamed as one part.
+  virtual std::shared_ptr<StreamedCall> invoke_streaming(std::shared_ptr<const Runnable> runnable,
+                                                         Request request) = 0;
+  // Returns after the event is durable. It is then run at least once, with the configured retries.
+  virtual io::Task<Result<>> enqueue(AsyncEvent event) = 0;
+  virtual void set_resolver(Resolver resolver) = 0;
+  // Starts draining the asynchronous queue (after the registry is loaded).
+  virtual void start() = 0;
+  // The function changed: idle environments of other pool keys end now, busy ones after their call.
+  virtual void retire(std::string_view concurrency_key, std::string_view keep_pool_key) = 0;
+  // Concurrency reserved by functions of an account and region, in sum.
+  virtual void reserve(const Scope& scope, int total) = 0;
+  virtual int running(std::string_view concurrency_key) const = 0;
+  // Keeps Runnable::provisioned environments initialised from now on; 0: no longer.
+  virtual void provision(std::shared_ptr<const Runnable> runnable) = 0;
+  virtual Provision provision_of(std::string_view pool_key) const = 0;
+  struct Totals {
+    int environments = 0;
+    int busy = 0;
+    std::size_t queued_events = 0;
+    int templates = 0;          // functions with a template
+    int booted_guests = 0;      // that wait to become environments
+    int templates_waiting = 0;  // asked for and not made yet, booted guests too
+  };
+  virtual Totals totals() const = 0;
+  virtual io::Task<void> close(Deadline deadline) = 0;
+};
+
+io::Task<Result<std::unique_ptr<Invoker>>> make_invoker(Deps deps);
+
+}  // namespace mayfly::invoke

@@ -1,0 +1,235 @@
+#include "invoke/log_text.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "wire/json.h"
+
+namespace mayfly::invoke {
+namespace {
+
+constexpr std::uint32_t frame_magic = 0xa55a0000;
+constexpr std::uint32_t frame_text_plain = 1;
+constexpr std::uint32_t frame_json = 2;
+constexpr std::uint32_t frame_text = 3;
+
+std::uint64_t big_endian(std::string_view bytes) {
+  std::uint64_t value = 0;
+  for (char c : bytes) value = value << 8 | static_cast<unsigned char>(c);
+  return value;
+}
+
+double millis(Duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
+
+std::string_view status_name(Status status) {
+  switch (status) {
+    case Status::success: return "success";
+    case Status::error: return "error";
+    case Status::timeout: return "timeout";
+  }
+  return "error";
+}
+
+std::string status_suffix(Status status, std::string_view error_type) {
+  if (status == Status::success) return {};
+  if (status == Status::timeout) return "\tStatus: timeout";
+  return fmt::format("\tStatus: error\tError Type: {}", error_type);
+}
+
+std::string status_member(Status status, std::string_view error_type) {
+  std::string out = fmt::format("\"status\":\"{}\"", status_name(status));
+  if (status == Status::error) out += ",\"errorType\":" + json_string(error_type);
+  return out;
+}
+
+}  // namespace
+
+void LineSplitter::hand_on(std::string_view line, const Sink& sink) {
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  if (line.find('\r') == line.npos) {
+    sink(line);
+    return;
+  }
+  std::string text(line);
+  std::ranges::replace(text, '\r', '\n');
+  sink(text);
+}
+
+void LineSplitter::feed(std::string_view bytes, const Sink& sink) {
+  while (!bytes.empty()) {
+    std::size_t room = log_record_bytes - rest_.size();
+    std::size_t end = bytes.substr(0, room).find('\n');
+    bool whole = end != bytes.npos;
+    std::string_view piece = bytes.substr(0, whole ? end : room);
+    bytes.remove_prefix(whole ? end + 1 : piece.size());
+    if (!whole && rest_.size() + piece.size() < log_record_bytes) {
+      rest_ += piece;
+      return;
+    }
+    if (rest_.empty()) {
+      hand_on(piece, sink);
+    } else {
+      rest_ += piece;
+      hand_on(rest_, sink);
+      rest_.clear();
+    }
+  }
+}
+
+void LineSplitter::flush(const Sink& sink) {
+  if (rest_.empty()) return;
+  hand_on(rest_, sink);
+  rest_ = {};
+}
+
+bool FrameParser::head(const Sink& sink) {
+  auto type = static_cast<std::uint32_t>(big_endian(std::string_view(head_).substr(0, 4)));
+  std::uint32_t kind = type & 3;
+  std::size_t head_bytes = kind == frame_text_plain ? 8 : 16;
+  bool known = (type & 0xffffffe0u) == frame_magic &&
+               (kind == frame_text || kind == frame_json || kind == frame_text_plain);
+  if (!known) {
+    broken_ = true;
+    lines_.feed(head_, [&](std::string_view line) { sink(line, std::nullopt); });
+    head_.clear();
+    return true;
+  }
+  if (head_.size() < head_bytes) return false;
+  left_ = big_endian(std::string_view(head_).substr(4, 4));
+  time_.reset();
+  if (head_bytes == 16) {
+    auto micros = static_cast<std::int64_t>(big_endian(std::string_view(head_).substr(8, 8)));
+    // A time outside of the representable range is not believed.
+    if (micros > 0 && micros < 4'102'444'800'000'000) {
+      time_ = WallTime(std::chrono::microseconds(micros));
+    }
+  }
+  head_.clear();
+  in_message_ = true;
+  return true;
+}
+
+std::size_t FrameParser::body(std::string_view bytes, const Sink& sink) {
+  std::size_t take = std::min<std::uint64_t>(
+      {left_, bytes.size(), static_cast<std::uint64_t>(log_record_bytes - message_.size())});
+  message_ += bytes.substr(0, take);
+  left_ -= take;
+  if (left_ > 0 && message_.size() < log_record_bytes) return take;
+  std::string_view text = message_;
+  if (text.ends_with('\n')) text.remove_suffix(1);
+  sink(text, time_);
+  message_.clear();
+  if (left_ == 0) in_message_ = false;
+  return take;
+}
+
+void FrameParser::feed(std::string_view bytes, const Sink& sink) {
+  while (!bytes.empty()) {
+    if (broken_) {
+      lines_.feed(bytes, [&](std::string_view line) { sink(line, std::nullopt); });
+      return;
+    }
+    if (in_message_) {
+      bytes.remove_prefix(body(bytes, sink));
+      continue;
+    }
+    std::size_t wanted = head_.size() < 8 ? 8 : 16;
+    std::size_t take = std::min(wanted - head_.size(), bytes.size());
+    head_ += bytes.substr(0, take);
+    bytes.remove_prefix(take);
+    if (head_.size() >= 8) head(sink);
+    if (in_message_ && left_ == 0) {
+      sink("", time_);
+      in_message_ = false;
+    }
+  }
+}
+
+void FrameParser::flush(const Sink& sink) {
+  if (!message_.empty()) sink(message_, time_);
+  message_.clear();
+  lines_.flush([&](std::string_view line) { sink(line, std::nullopt); });
+}
+
+void LogTail::add_line(std::string_view line) {
+  if (line.size() >= limit_) line.remove_prefix(line.size() - limit_ + 1);
+  // Cut rarely: the text may grow to twice the limit in between.
+  if (text_.size() + line.size() + 1 > 2 * limit_) text_.erase(0, text_.size() - limit_);
+  text_ += line;
+  text_ += '\n';
+}
+
+std::string LogTail::take() {
+  if (text_.size() > limit_) text_.erase(0, text_.size() - limit_);
+  return std::exchange(text_, {});
+}
+
+std::string iso_millis(WallTime time) {
+  auto ms = std::chrono::floor<std::chrono::milliseconds>(time);
+  auto seconds = std::chrono::floor<std::chrono::seconds>(ms);
+  std::time_t epoch = seconds.time_since_epoch().count();
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(epoch), (ms - seconds).count());
+}
+
+std::string log_stream_name(WallTime now, std::string_view version, std::string_view hex32) {
+  std::time_t epoch = std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
+  return fmt::format("{:%Y/%m/%d}/[{}]{}", fmt::gmtime(epoch), version, hex32);
+}
+
+std::string json_string(std::string_view text) {
+  std::string out;
+  wire::append_json_string(out, text);
+  return out;
+}
+
+std::int64_t billed_millis(Duration duration) {
+  auto ms = std::chrono::ceil<std::chrono::milliseconds>(duration).count();
+  return std::max<std::int64_t>(ms, 1);
+}
+
+std::string report_text(const Report& report) {
+  std::string out = fmt::format(
+      "REPORT RequestId: {}\tDuration: {:.2f} ms\tBilled Duration: {} ms\tMemory Size: {} MB\t"
+      "Max Memory Used: {} MB",
+      report.request_id, millis(report.duration), billed_millis(report.duration), report.memory_mb,
+      report.max_memory_used_mb);
+  if (report.init_duration) {
+    out += fmt::format("\tInit Duration: {:.2f} ms", millis(*report.init_duration));
+  }
+  return out + status_suffix(report.status, report.error_type) + '\t';
+}
+
+std::string report_json(const Report& report, WallTime time) {
+  std::string init;
+  if (report.init_duration) {
+    init = fmt::format(",\"initDurationMs\":{:.3f}", millis(*report.init_duration));
+  }
+  return fmt::format(
+      "{{\"time\":\"{}\",\"type\":\"platform.report\",\"record\":{{\"requestId\":{},\"metrics\":{{"
+      "\"durationMs\":{:.3f},\"billedDurationMs\":{},\"memorySizeMB\":{},\"maxMemoryUsedMB\":{}{}"
+      "}},{}}}}}",
+      iso_millis(time), json_string(report.request_id), millis(report.duration),
+      billed_millis(report.duration), report.memory_mb, report.max_memory_used_mb, init,
+      status_member(report.status, report.error_type));
+}
+
+std::string init_report_text(Duration duration, std::string_view phase, Status status,
+                             std::string_view error_type) {
+  return fmt::format("INIT_REPORT Init Duration: {:.2f} ms\tPhase: {}{}", millis(duration), phase,
+                     status_suffix(status, error_type));
+}
+
+std::string init_report_json(std::string_view initialization_type, Duration duration,
+                             std::string_view phase, Status status, std::string_view error_type,
+                             WallTime time) {
+  return fmt::format(
+      "{{\"time\":\"{}\",\"type\":\"platform.initReport\",\"record\":{{\"initializationType\":"
+      "{},\"phase\":\"{}\",{},\"metrics\":{{\"durationMs\":{:.3f}}}}}}}",
+      iso_millis(time), json_string(initialization_type), phase, status_member(status, error_type),
+      millis(duration));
+}
+
+}  // namespace mayfly::invoke

@@ -1,0 +1,181 @@
+// Pool: the execution environments of all functions. Hands out idle ones (the latest used first),
+// starts new ones within the machine's bounds, ends those nobody needs.
+//
+// A request without an idle environment asks for a start and then takes whichever environment comes
+// first: the one started for it or one that another request gives back. So a burst on few
+// processors is served by the first environments that are up, not by the slowest start.
+//
+// Calls that end within microseconds are not worth a further process: while as many environments of
+// a function are at work as there are processors, a request waits a moment for one of them. One
+// process then stays in the processor's cache and has its code compiled, instead of sixteen. Where
+// no call ends for a moment (one that is not quick after all), those at work count no longer, and a
+// few of the held requests are served by idle environments or starts; then twice as many.
+//
+// Where such a function writes no output either, the events of held requests are sent ahead: they
+// lie in the guest's channel behind the one under way, so that neither process sleeps between two
+// calls. A call that keeps its environment for a moment has those behind it called back, and they
+// are held as before; so have one that ends its environment.
+//
+// Owns every environment except while an invocation runs in it. Loop thread; close() before
+// destruction.
+#pragma once
+
+#include <deque>
+#include <list>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "invoke/environment.h"
+#include "invoke/templates.h"
+
+namespace mayfly::invoke {
+
+using Lease = std::unique_ptr<Environment>;
+
+class Pool {
+ public:
+  explicit Pool(const Deps& deps);
+
+  // An idle environment, or null.
+  Lease take_idle(const Runnable& runnable);
+  // Whether wait() would first try to get along with the environments at work.
+  bool shares(const Runnable& runnable) const;
+  // Waits for an environment; it may be broken() (see Environment::start). `request` is what it
+  // is to run next, and may be sent ahead. Errors: throttled when the machine is full, what
+  // choose_runtime or the launcher said, cancelled while closing.
+  io::Task<Result<Lease>> wait(std::shared_ptr<const Runnable> runnable, const Request& request);
+  // After every invocation: keeps it, hands it on, or ends it.
+  void give_back(Lease environment);
+
+  void retire(std::string_view concurrency_key, std::string_view keep_pool_key);
+  // Keeps so many environments of the version as Runnable::provisioned says (pool_provision.cc).
+  void provision(const std::shared_ptr<const Runnable>& runnable);
+  Provision provision_of(std::string_view pool_key) const;
+  std::size_t environments() const { return live_.size(); }
+  const Templates& templates() const { return templates_; }
+  // Refuses what waits and ends what is idle.
+  void refuse();
+  void kill_all();
+  // After refuse(), when every lease is back: waits until all is gone.
+  io::Task<void> close();
+
+ private:
+  struct Waiter {
+    Waiter(io::Loop& loop, const Request& of) : request(of), ready(loop) {}
+    const Request& request;
+    io::Event ready;
+    Lease environment;
+    std::optional<Error> error;
+    bool held = false;  // no start was asked for
+    MonoTime since{};
+    std::uint32_t number = 0;  // of its event, where that was sent ahead
+  };
+  // An environment at work.
+  struct Seat {
+    Environment* environment = nullptr;
+    MonoTime since{};            // when its call began
+    bool slow = false;           // known to be at a long call
+    std::deque<Waiter*> behind;  // their events were sent ahead, in this order
+  };
+  // How long calls keep the guest busy, by the guest's own clock: not what they wait for a
+  // processor.
+  struct Pace {
+    bool quick = false;   // nearly all calls of the last whole window were quick
+    bool silent = false;  // … and none wrote any output
+    int calls = 0;        // of the window that runs
+    int long_calls = 0;
+    int loud_calls = 0;
+    MonoTime last_return{};
+    std::size_t release = 0;  // so many held requests at the next stop
+  };
+  struct Group {
+    std::string key;
+    std::shared_ptr<const Runnable> runnable;
+    bool retired = false;
+    std::vector<Lease> idle;  // the latest used last
+    std::list<Waiter*> waiters;
+    std::size_t starting = 0;  // starts under way
+    std::size_t queued = 0;    // starts asked for
+    std::vector<Seat> busy;
+    std::size_t slow = 0;  // of them
+    MonoTime leased_at{};
+    Pace pace;
+    std::size_t provisioned = 0;  // environments that are kept
+    std::string provision_failure;
+    MonoTime provision_retry{};
+  };
+
+  Group& group_of(const std::shared_ptr<const Runnable>& runnable);
+  void forget_if_empty(Group& group);
+  void retire_where(const std::function<bool(const Runnable&)>& is_old);
+  void pump_starts();
+  bool make_room(std::uint64_t bytes);
+  bool end_longest_idle();
+  bool has_room(std::uint64_t bytes) const { return taken_bytes_ + bytes <= room_bytes_; }
+  void count(Environment* environment, std::uint64_t bytes);
+  io::Task<void> start_one(Group& group);
+  Result<Lease> make_environment(Group& group);
+  void adopt(Lease environment);
+  void keep_spares(Group& group);
+  void deliver(Group& group, Lease environment);
+  void deliver_error(Group& group, Error error);
+  void keep_idle(Group& group, Lease environment);
+  void end(Lease environment);
+  io::Task<void> end_task(Lease environment);
+  void idle_exited(Environment* environment);
+  bool holds(const Group& group) const;
+  Lease pop_idle(Group& group);
+  Seat note_return(Group& group, const Environment& environment);
+  void note_pace(Group& group, const Environment& environment);
+  void arm_hold(MonoTime at);
+  void check_holds();
+  static MonoTime stuck_at(const Group& group);
+  static MonoTime stuck_at(const Seat& seat);
+  void release_holds(Group& group);
+  void serve_held(Group& group, std::size_t count);
+  void note_lease(Group& group, Environment& environment);
+  void hand_over(Group& group, Waiter& waiter, Lease environment);
+  void send_ahead(Group& group);
+  static void call_back(Group& group, Seat& seat);
+  void replace_ended(Group& group);
+  void ask_for_start(Group& group);
+  static std::size_t alive(const Group& group) {
+    return group.idle.size() + group.busy.size() + group.starting;
+  }
+  // Environments that may end.
+  static std::size_t dispensable(const Group& group) {
+    return alive(group) - std::min(alive(group), group.provisioned);
+  }
+  void note_start(Group& group, const Error* error, bool broken);
+  void refill_later(Duration wait);
+  void refill();
+  void arm_sweep(MonoTime at);
+  void sweep();
+
+  // Held requests look for another way when no call ended for this time.
+  static constexpr auto hold_stuck = std::chrono::milliseconds(5);
+
+  const Deps& deps_;
+  LogBuffer buffer_;
+  Templates templates_;
+  // Room is counted in bytes of memory: what each environment takes of its own, roughly.
+  std::uint64_t room_bytes_;
+  std::uint64_t taken_bytes_ = 0;
+  std::size_t max_starts_;
+  std::size_t width_;  // environments of one function that work at one time, of quick calls
+  std::unordered_map<std::string, std::unique_ptr<Group>> groups_;
+  // Started and not ending, each with the room it was given.
+  std::unordered_map<Environment*, std::uint64_t> live_;
+  std::deque<Group*> start_queue_;  // groups with starts asked for, each once
+  std::size_t starting_ = 0;
+  bool closing_ = false;
+  std::optional<io::Loop::TimerId> sweep_timer_;
+  std::optional<io::Loop::TimerId> hold_timer_;
+  std::optional<io::Loop::TimerId> refill_timer_;
+  std::size_t provisioned_groups_ = 0;
+  int looks_ = 0;
+  io::TaskScope tasks_;
+};
+
+}  // namespace mayfly::invoke

@@ -1,0 +1,117 @@
+#include "invoke/template.h"
+
+#include <csignal>
+
+namespace mayfly::invoke {
+namespace {
+
+// Jails that wait for forks: one for the next cold start, one while that is being made.
+constexpr unsigned jails_ready = 2;
+
+LogIdentity identity_of(const Deps& deps, const Runnable& runnable) {
+  return {.scope = runnable.scope,
+          .instance = InstanceId(deps.random.hex(16)),
+          .function = runnable.name.str(),
+          .version = runnable.version,
+          .group = runnable.log_group,
+          .stream =
+              log_stream_name(deps.loop.clock().platform(), runnable.version, deps.random.hex(16))};
+}
+
+}  // namespace
+
+Template::Template(const Deps& deps, LogBuffer& buffer, TemplateKind kind,
+                   std::shared_ptr<const Runnable> runnable, sandbox::RuntimeChoice runtime)
+    : deps_(deps),
+      kind_(kind),
+      runnable_(std::move(runnable)),
+      runtime_(std::move(runtime)),
+      watchers_(deps.loop),
+      gone_(deps.loop) {
+  if (kind_ == TemplateKind::function) {
+    log_.emplace(deps.loop, deps.observer, buffer, identity_of(deps, *runnable_));
+  }
+}
+
+io::Task<Result<>> Template::park(Deadline deadline) {
+  InstanceId id(deps_.random.hex(16));
+  auto spec = kind_ == TemplateKind::generic
+                  ? generic_template_spec(*runtime_.pack, runnable_->memory_mb, id)
+                  : template_spec(*runnable_, *runtime_.pack, deps_.credentials(*runnable_),
+                                  log_->identity().stream, id);
+  CO_TRY_ASSIGN(instance_, co_await deps_.launcher.launch(std::move(spec)));
+  if (log_) {
+    log_->attach(instance_->take_output(), instance_->take_framed_log());
+  } else {
+    output_ = instance_->take_output();
+    framed_ = instance_->take_framed_log();
+  }
+  auto listeners = instance_->take_listeners();
+  if (!listeners.empty()) endpoint_ = deps_.serve_endpoint(std::move(listeners[0]), id);
+  channel_ = deps_.open_channel(sandbox::GuestKind::lean, instance_->take_channel());
+  watchers_.spawn(watch());
+  if (retired_) kill();
+  CO_TRY_ASSIGN(auto reply, co_await channel_->wait_init(deadline));
+  if (log_) log_->drain();
+  if (!reply.parked) co_return fail(ErrorKind::unavailable, "its init fails");
+  if (!reply.parked->empty()) co_return fail(ErrorKind::conflict, *reply.parked);
+  memory_bytes_ = instance_->stats().memory_bytes;
+  deps_.launcher.keep_ready(*instance_, jails_ready);
+  parked_ = !retired_;
+  watchers_.spawn(watch_guest());
+  co_return Result<>{};
+}
+
+io::Task<void> Template::watch() {
+  co_await instance_->exited(no_deadline);
+  parked_ = false;
+  gone_.set();
+  channel_->cancel();
+}
+
+// A parked guest says nothing more: its channel only ends, with the guest.
+io::Task<void> Template::watch_guest() {
+  co_await channel_->wait_init(no_deadline);
+  parked_ = false;
+}
+
+Result<std::unique_ptr<sandbox::Instance>> Template::fork(const Runnable& runnable,
+                                                          std::string_view log_stream,
+                                                          InstanceId id) {
+  auto spec = forked_spec(kind_, runnable, *runtime_.pack, deps_.credentials(runnable), log_stream,
+                          std::move(id));
+  return deps_.launcher.fork(*instance_, std::move(spec));
+}
+
+void Template::tell(std::string_view text) {
+  if (!log_) return;
+  if (!runnable_->json_logs) return log_->platform(fmt::format("INFO {}", text));
+  log_->platform(
+      fmt::format(R"({{"time":"{}","type":"platform.mayfly","record":{{"message":{}}}}})",
+                  iso_millis(deps_.loop.clock().platform()), json_string(text)));
+}
+
+void Template::retire() {
+  parked_ = false;
+  if (std::exchange(retired_, true) || !instance_) return;
+  instance_->signal(SIGTERM);
+}
+
+void Template::kill() {
+  parked_ = false;
+  retired_ = true;
+  if (instance_) instance_->kill();
+}
+
+io::Task<void> Template::end() {
+  if (!instance_) co_return;
+  co_await gone_.wait();
+  co_await watchers_.drain(no_deadline);
+  if (log_) co_await log_->close();
+  if (endpoint_) deps_.end_endpoint(*endpoint_);
+  endpoint_.reset();
+  channel_.reset();
+  instance_.reset();
+}
+
+}  // namespace mayfly::invoke

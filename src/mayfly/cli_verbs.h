@@ -1,0 +1,68 @@
+// Verbs: one function per command. Each prints its result on standard output (text, or JSON when
+// the settings say so) and answers the exit status; an Error is printed by run_cli().
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mayfly/cli_client.h"
+
+namespace mayfly::cli {
+
+struct DeployOptions {
+  std::string folder = ".";  // or a .zip or .jar
+  std::string name;
+  std::string runtime;
+  std::string handler;
+  int memory_mb = 0;
+  int timeout_seconds = 0;
+  std::string role;
+  std::vector<std::string> environment;  // "KEY=value"
+  bool url = false;
+};
+Result<int> deploy(Client& client, DeployOptions options);
+
+struct InvokeOptions {
+  std::string name;
+  std::string payload;  // JSON text, a file name, "-" for standard input
+  std::string qualifier;
+  bool async = false;
+  bool log = false;
+};
+Result<int> invoke(Client& client, const InvokeOptions& options);
+
+struct LogsOptions {
+  std::string name;
+  bool follow = false;
+  std::string since = "10m";
+  std::string filter;
+};
+Result<int> logs(Client& client, const LogsOptions& options);
+
+Result<int> list(Client& client, bool names_only);
+Result<int> remove(Client& client, const std::vector<std::string>& names);
+Result<int> create(const std::string& folder, const std::string& language, bool json);
+
+struct DoctorOptions {
+  std::string data_dir = "mayfly-data";
+  std::string packs_dir;
+};
+Result<int> doctor(const Settings& settings, const DoctorOptions& options);
+Result<int> version(bool json);
+
+// A shell's completion script for these verbs: name → its options.
+Result<int> completion(const std::string& shell,
+                       const std::map<std::string, std::vector<std::string>>& verbs, bool json);
+
+// "90s", "10m", "2h", "1d" in milliseconds.
+Result<std::int64_t> parse_span(std::string_view text);
+
+// Standard output and error, each text whole.
+void print(std::string_view text);
+void print_error(std::string_view text);
+// A table with aligned columns; the first row is the head.
+std::string table(const std::vector<std::vector<std::string>>& rows);
+
+}  // namespace mayfly::cli

@@ -1,0 +1,228 @@
+#include "mayfly/cloud.h"
+
+#include <sys/sysinfo.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "guest/channel.h"
+#include "io/fd.h"
+#include "services/identity/service.h"
+#include "services/logs/service.h"
+
+namespace mayfly {
+
+namespace fs = std::filesystem;
+
+Cloud::Cloud(const ServerOptions& options, std::string data_dir, sandbox::LauncherProcess launcher)
+    : options_(options),
+      data_dir_(std::move(data_dir)),
+      launcher_(sandbox::attach_launcher(loop_, std::move(launcher))) {}
+
+Cloud::~Cloud() = default;
+
+io::Task<Result<>> Cloud::open() {
+  // An interpreter may have to be run to tell its version: meanwhile the state is opened.
+  io::TaskScope beside(loop_);
+  beside.spawn(find_runtimes());
+  auto state = co_await open_state();
+  co_await beside.drain(no_deadline);
+  CO_TRY(std::move(state));
+  CO_TRY(co_await open_invoker());
+  open_front();
+  CO_TRY(co_await lambda_->start());
+  invoker_->start();
+  co_return listen();
+}
+
+io::Task<void> Cloud::find_runtimes() {
+  runtimes_ = co_await workers_.run([packs = packs_dir(), data = data_dir_] {
+    return sandbox::RuntimeCatalog::discover(packs, data);
+  });
+}
+
+io::Task<Result<>> Cloud::open_state() {
+  CO_TRY_ASSIGN(state_, store::open_embedded(loop_, workers_, data_dir_, "state"));
+  if (options_.dev) {
+    CO_TRY(clock_service_.emplace(clock_, *state_).load());
+  }
+  CO_TRY_ASSIGN(log_records_, store::open_embedded(loop_, workers_, data_dir_, "logs"));
+  CO_TRY_ASSIGN(logs_, co_await telemetry::LogStore::open(loop_, *log_records_));
+  telemetry_ = std::make_unique<telemetry::Telemetry>(*logs_, metrics_);
+  CO_TRY_ASSIGN(guard_, co_await guard::open_guard(*state_, clock_, random_, {.dev = options_.dev},
+                                                   &first_root_));
+  CO_TRY_ASSIGN(packages_, functions::open_package_store(loop_, *state_, workers_, data_dir_));
+  CO_TRY_ASSIGN(registry_, functions::open_registry(loop_, *state_));
+  co_return Result<>{};
+}
+
+// Whatever the reason, it is the function's runtime that is wrong, not the server.
+Result<sandbox::RuntimeChoice> Cloud::choose_runtime(std::string_view identifier) const {
+  auto choice = runtimes_->choose(identifier, !options_.strict_runtimes);
+  if (!choice) return fail(ErrorKind::invalid, std::move(choice.error().message));
+  return choice;
+}
+
+io::Task<Result<>> Cloud::open_invoker() {
+  invoke::Deps deps{
+      .loop = loop_,
+      .random = random_,
+      .observer = *telemetry_,
+      .launcher = *launcher_,
+      .store = *state_,
+      .choose_runtime = [this](std::string_view identifier) { return choose_runtime(identifier); },
+      .open_channel =
+          [this](sandbox::GuestKind kind, io::Fd fd) {
+            return kind == sandbox::GuestKind::lean
+                       ? guest::make_lean_channel(loop_, std::move(fd))
+                       : guest::make_runtime_api_channel(loop_, std::move(fd));
+          },
+      .credentials =
+          [this](const invoke::Runnable& runnable) {
+            auto issued = guard_->issue_role_credentials(runnable.scope.account, runnable.role_arn,
+                                                         runnable.name.str(),
+                                                         limits::role_credentials_lifetime);
+            return invoke::RoleCredentials{issued.access_key_id, issued.secret_access_key,
+                                           issued.session_token};
+          },
+      .serve_endpoint =
+          [this](io::Fd listening, InstanceId instance) {
+            return front_->add_listener(std::move(listening), std::move(instance));
+          },
+      .end_endpoint = [this](std::uint64_t id) { front_->remove_listener(id); },
+      .settings = {.account_concurrency = options_.account_concurrency,
+                   .requests_per_concurrency =
+                       static_cast<double>(options_.requests_per_concurrency),
+                   .scaling_environments = options_.scaling_environments,
+                   .spares = options_.spares,
+                   .fork_environments = !options_.no_fork}};
+  CO_TRY_ASSIGN(invoker_, co_await invoke::make_invoker(std::move(deps)));
+  co_return Result<>{};
+}
+
+void Cloud::open_front() {
+  front_ = front::make_front({.loop = loop_,
+                              .random = random_,
+                              .guard = *guard_,
+                              .observer = *telemetry_,
+                              .settings = {.host_suffixes = options_.host_suffixes,
+                                           .dev = options_.dev,
+                                           .default_region = Region(options_.default_region)}});
+  lambda_ = std::make_unique<lambda::Service>(
+      lambda::Deps{.loop = loop_,
+                   .random = random_,
+                   .registry = *registry_,
+                   .packages = *packages_,
+                   .invoker = *invoker_,
+                   .guard = *guard_,
+                   .settings = {.account_concurrency = options_.account_concurrency,
+                                .unreserved_concurrency_min = options_.unreserved_concurrency_min,
+                                .host_suffixes = options_.host_suffixes},
+                   .runtime_warning = [this](std::string_view identifier) -> Result<std::string> {
+                     TRY_ASSIGN(auto choice, choose_runtime(identifier));
+                     return std::move(choice.warning);
+                   }});
+  guard_->set_resource_policies(*lambda_);
+  invoker_->set_resolver([this](Scope scope, FunctionName name, std::string qualifier) {
+    return lambda_->resolve_async(std::move(scope), std::move(name), std::move(qualifier));
+  });
+  front_->add_service(lambda_->operations());
+  front_->add_service(services::logs::make_logs_service({.loop = loop_, .logs = *logs_}));
+  front_->add_service(services::identity::make_identity_service({}));
+  front_->add_path("/_mayfly/code/", lambda::adapt<front::Request, front::Response>(
+                                         *lambda_, &lambda::Service::serve_code));
+  front_->add_host_label("lambda-url", lambda::adapt<front::Request, front::Response>(
+                                           *lambda_, &lambda::Service::serve_url));
+  add_own_paths();
+}
+
+namespace {
+
+io::Task<front::Response> text_answer(std::string type, std::string body, int status = 200) {
+  co_return front::Response{
+      .status = status, .headers = {{"Content-Type", std::move(type)}}, .body = std::move(body)};
+}
+
+io::Task<front::Response> clock_answer(services::clock::Service& clock, std::string method,
+                                       std::string body) {
+  auto answer = co_await clock.answer(std::move(method), std::move(body));
+  co_return front::Response{.status = answer.status,
+                            .headers = {{"Content-Type", "application/json"}},
+                            .body = std::move(answer.json)};
+}
+
+}  // namespace
+
+void Cloud::add_clock_path() {
+  front_->add_path("/_mayfly/clock", [this](const front::Request& request) {
+    if (!request.instance.empty()) {
+      return text_answer("application/json", R"({"message":"not for functions"})", 403);
+    }
+    // Any page in a browser of this machine can send a plain POST here.
+    if (!request.header("origin").empty()) {
+      return text_answer("application/json", R"({"message":"not for web pages"})", 403);
+    }
+    if (!clock_service_) {
+      return text_answer("application/json",
+                         R"({"message":"only a server that runs with --dev has its clock moved"})",
+                         403);
+    }
+    return clock_answer(*clock_service_, request.method, request.body);
+  });
+}
+
+void Cloud::add_own_paths() {
+  add_clock_path();
+  metrics_.gauge_function("mayfly_environments", "Execution environments alive",
+                          [this] { return invoker_->totals().environments; });
+  metrics_.gauge_function("mayfly_templates", "Functions with a template to fork environments from",
+                          [this] { return invoker_->totals().templates; });
+  metrics_.gauge_function("mayfly_booted_guests", "Guests without a function that wait for one",
+                          [this] { return invoker_->totals().booted_guests; });
+  metrics_.gauge_function("mayfly_templates_waiting",
+                          "Templates and booted guests asked for and not made yet",
+                          [this] { return invoker_->totals().templates_waiting; });
+  metrics_.gauge_function("mayfly_environments_busy", "Execution environments running a call",
+                          [this] { return invoker_->totals().busy; });
+  metrics_.gauge_function("mayfly_async_events_queued", "Asynchronous events not yet done",
+                          [this] { return static_cast<double>(invoker_->totals().queued_events); });
+  metrics_.gauge_function("mayfly_functions", "Deployed functions",
+                          [this] { return static_cast<double>(registry_->count()); });
+  front_->add_path("/_mayfly/metrics", [this](const front::Request& request) {
+    // Its labels name every function: for whoever runs the server, not for what runs in it.
+    if (!request.instance.empty()) return text_answer("text/plain", "not for functions\n", 403);
+    return text_answer("text/plain; version=0.0.4; charset=utf-8", metrics_.expose());
+  });
+  front_->add_path("/_mayfly/health", [this](const front::Request&) {
+    auto totals = invoker_->totals();
+    return text_answer(
+        "application/json",
+        fmt::format(R"({{"status":"ok","functions":{},"environments":{},"busy":{}}})",
+                    registry_->count(), totals.environments, totals.busy));
+  });
+}
+
+Result<> Cloud::listen() {
+  TRY_ASSIGN(auto fd, io::listen_tcp(options_.host, options_.port));
+  address_ = io::address_of(fd);
+  front_->add_listener(std::move(fd), InstanceId());
+  return {};
+}
+
+std::string Cloud::packs_dir() const {
+  if (!options_.packs_dir.empty()) return options_.packs_dir;
+  std::error_code error;
+  fs::path program = fs::read_symlink("/proc/self/exe", error);
+  return (program.parent_path() / "runtimes").string();
+}
+
+io::Task<void> Cloud::close() {
+  Deadline deadline = loop_.now() + limits::shutdown_grace;
+  // Callers first: what they started still finds everything below alive.
+  if (front_) co_await front_->close(deadline);
+  if (lambda_) co_await lambda_->close();
+  if (invoker_) co_await invoker_->close(deadline);
+  if (launcher_) co_await launcher_->close();
+  if (logs_) co_await logs_->close();
+}
+
+}  // namespace mayfly

@@ -1,0 +1,78 @@
+// Cloud: the composer. Names every concrete class, hands each its dependencies and opens and
+// closes them in order; holds no logic. Owned by run_server(); one thread, the loop's.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/movable_clock.h"
+#include "base/random.h"
+#include "front/front.h"
+#include "functions/package_store.h"
+#include "functions/registry.h"
+#include "guard/guard.h"
+#include "invoke/invoker.h"
+#include "io/workers.h"
+#include "mayfly/server.h"
+#include "sandbox/runtimes.h"
+#include "sandbox/sandbox.h"
+#include "services/clock/service.h"
+#include "services/lambda/service.h"
+#include "store/store.h"
+#include "telemetry/telemetry.h"
+
+namespace mayfly {
+
+class Cloud {
+ public:
+  Cloud(const ServerOptions& options, std::string data_dir, sandbox::LauncherProcess launcher);
+  ~Cloud();
+
+  io::Loop& loop() { return loop_; }
+  // Opens the state, wires the rooms and listens.
+  io::Task<Result<>> open();
+  // Lets running requests finish within limits::shutdown_grace, then ends everything. Also after
+  // an open() that failed half-way.
+  io::Task<void> close();
+  const std::string& address() const { return address_; }
+  // The root credential, when this start made it.
+  const std::optional<guard::Credentials>& first_root() const { return first_root_; }
+
+ private:
+  io::Task<void> find_runtimes();
+  io::Task<Result<>> open_state();
+  io::Task<Result<>> open_invoker();
+  void open_front();
+  void add_own_paths();
+  void add_clock_path();
+  Result<> listen();
+  std::string packs_dir() const;
+  Result<sandbox::RuntimeChoice> choose_runtime(std::string_view identifier) const;
+
+  const ServerOptions& options_;
+  std::string data_dir_;
+  SystemClock machine_clock_;
+  MovableClock clock_{machine_clock_};  // moved in dev mode alone
+  SystemRandom random_;
+  io::Loop loop_{clock_};
+  io::Workers workers_{loop_, 4};
+  std::unique_ptr<store::Store> state_;
+  std::optional<services::clock::Service> clock_service_;  // in dev mode
+  std::unique_ptr<store::Store> log_records_;
+  std::unique_ptr<telemetry::LogStore> logs_;
+  telemetry::Registry metrics_;
+  std::unique_ptr<telemetry::Telemetry> telemetry_;
+  std::unique_ptr<guard::Guard> guard_;
+  std::unique_ptr<functions::PackageStore> packages_;
+  std::unique_ptr<functions::Registry> registry_;
+  std::optional<sandbox::RuntimeCatalog> runtimes_;
+  std::unique_ptr<sandbox::Launcher> launcher_;
+  std::unique_ptr<invoke::Invoker> invoker_;
+  std::unique_ptr<lambda::Service> lambda_;
+  std::unique_ptr<front::Front> front_;
+  std::string address_;
+  std::optional<guard::Credentials> first_root_;
+};
+
+}  // namespace mayfly

@@ -1,0 +1,356 @@
+#include "sandbox/control_group.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <map>
+#include <sstream>
+
+#include "base/log.h"
+#include "sandbox/sys.h"
+
+namespace mayfly::sandbox {
+namespace {
+
+constexpr std::string_view dir_prefix = "mayfly-";
+constexpr std::uint64_t cpu_period_us = 100'000;
+
+std::vector<std::string> words_of(std::string_view text) {
+  std::istringstream in{std::string(text)};
+  std::vector<std::string> out;
+  for (std::string word; in >> word;) out.push_back(std::move(word));
+  return out;
+}
+
+std::uint64_t number_in(const std::string& path) {
+  auto text = sys::read_file(path);
+  std::uint64_t value = 0;
+  if (text) std::from_chars(text->data(), text->data() + text->size(), value);
+  return value;
+}
+
+// The value of "<key> <number>" in a flat-keyed file.
+std::uint64_t keyed_number_in(const std::string& path, std::string_view key) {
+  auto text = sys::read_file(path);
+  if (!text) return 0;
+  auto words = words_of(*text);
+  for (std::size_t i = 0; i + 1 < words.size(); i += 2) {
+    if (words[i] == key) return std::strtoull(words[i + 1].c_str(), nullptr, 10);
+  }
+  return 0;
+}
+
+// Controller → our own group's directory, from the mounts and /proc/self/cgroup. "" is cgroup v2.
+std::map<std::string, std::string> own_groups() {
+  std::map<std::string, std::string> mounts;
+  std::istringstream mount_lines(sys::read_file("/proc/self/mounts").value_or(""));
+  for (std::string line; std::getline(mount_lines, line);) {
+    auto words = words_of(line);
+    if (words.size() < 4) continue;
+    if (words[2] == "cgroup2") mounts.emplace("", words[1]);
+    if (words[2] != "cgroup") continue;
+    std::replace(words[3].begin(), words[3].end(), ',', ' ');
+    for (const auto& option : words_of(words[3])) mounts.emplace(option, words[1]);
+  }
+  std::map<std::string, std::string> out;
+  std::istringstream group_lines(sys::read_file("/proc/self/cgroup").value_or(""));
+  for (std::string line; std::getline(group_lines, line);) {
+    auto first = line.find(':');
+    auto second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    std::string controllers = line.substr(first + 1, second - first - 1);
+    std::string path = line.substr(second + 1);
+    if (path == "/") path.clear();
+    std::replace(controllers.begin(), controllers.end(), ',', ' ');
+    auto names = words_of(controllers);
+    if (controllers.empty()) names.emplace_back("");
+    for (const auto& name : names) {
+      auto mount = mounts.find(name);
+      if (mount == mounts.end()) continue;
+      std::string dir = mount->second + path;
+      // In a container the path may be relative to a root that is not the mount's.
+      out[name] = ::access(dir.c_str(), F_OK) == 0 ? dir : mount->second;
+    }
+  }
+  return out;
+}
+
+void kill_members(const std::string& dir) {
+  if (sys::write_file(dir + "/cgroup.kill", "1")) return;
+  auto text = sys::read_file(dir + "/cgroup.procs");
+  if (!text) return;
+  for (const auto& word : words_of(*text)) {
+    int pid = std::atoi(word.c_str());
+    if (pid > 1) ::kill(pid, SIGKILL);
+  }
+}
+
+void remove_tree(const std::string& dir) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(dir, ignored)) {
+    if (entry.is_directory(ignored)) remove_tree(entry.path());
+  }
+  if (::rmdir(dir.c_str()) == 0 || errno != EBUSY) return;
+  kill_members(dir);
+  for (int attempt = 0; attempt < 50 && ::rmdir(dir.c_str()) != 0 && errno == EBUSY; ++attempt) {
+    ::usleep(1000);  // the kernel has no event for "the last member is gone" on v1
+  }
+}
+
+void sweep(const std::string& parent) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(parent, ignored)) {
+    std::string name = entry.path().filename();
+    if (!name.starts_with(dir_prefix)) continue;
+    std::string_view stamp = std::string_view(name).substr(dir_prefix.size());
+    bool is_stamp = stamp.find('.') != std::string_view::npos &&
+                    stamp.find_first_not_of("0123456789.") == std::string_view::npos;
+    if (is_stamp && !stamp_is_alive(stamp)) remove_tree(entry.path());
+  }
+}
+
+std::string make_dir(const std::string& dir) {
+  if (::mkdir(dir.c_str(), 0755) == 0 || errno == EEXIST) return "";
+  return fmt::format("cannot make {}: {}", dir, std::strerror(errno));
+}
+
+ControllerPlace open_v1(const std::map<std::string, std::string>& own, const char* controller,
+                        const std::string& name) {
+  auto found = own.find(controller);
+  if (found == own.end()) {
+    return {.why_not = fmt::format("no cgroup hierarchy with the controller '{}'", controller)};
+  }
+  sweep(found->second);
+  std::string dir = found->second + "/" + name;
+  if (auto problem = make_dir(dir); !problem.empty()) return {.why_not = problem};
+  return {.version = 1, .dir = dir};
+}
+
+// Enables controllers for our directory in the v2 hierarchy; answers those that are enabled.
+std::vector<std::string> enable_v2(const std::string& parent, const std::string& dir,
+                                   std::string& why_not) {
+  std::vector<std::string> out;
+  auto available = words_of(sys::read_file(parent + "/cgroup.controllers").value_or(""));
+  for (const char* controller : {"memory", "cpu", "pids"}) {
+    if (std::ranges::find(available, controller) == available.end()) continue;
+    std::string enable = std::string("+") + controller;
+    auto enabled = words_of(sys::read_file(parent + "/cgroup.subtree_control").value_or(""));
+    if (std::ranges::find(enabled, controller) == enabled.end()) {
+      if (auto done = sys::write_file(parent + "/cgroup.subtree_control", enable); !done) {
+        why_not = done.error().message;
+        continue;
+      }
+    }
+    if (auto done = sys::write_file(dir + "/cgroup.subtree_control", enable); !done) {
+      why_not = done.error().message;
+      continue;
+    }
+    out.emplace_back(controller);
+  }
+  return out;
+}
+
+// A group with members cannot have controllers enabled for its children (except the root): when
+// nobody but the server and its launcher lives in ours, both move into a leaf of it.
+void make_room_v2(const std::string& own, const std::string& leaf) {
+  if (::access((own + "/cgroup.type").c_str(), F_OK) != 0) return;  // the root has no type
+  auto members = words_of(sys::read_file(own + "/cgroup.procs").value_or(""));
+  std::string launcher = std::to_string(::getpid());
+  std::string server = std::to_string(::getppid());
+  bool ours_only = std::ranges::all_of(
+      members, [&](const auto& pid) { return pid == launcher || pid == server; });
+  if (!ours_only || members.empty() || !make_dir(leaf).empty()) return;
+  for (const auto& pid : members) {
+    if (!sys::write_file(leaf + "/cgroup.procs", pid)) return;
+  }
+}
+
+void open_v2(const std::string& own, const std::string& name, Room room, ControlGroup& out) {
+  sweep(own);
+  std::string dir = own + "/" + name;
+  auto has = [](const std::vector<std::string>& list, const char* what) {
+    return std::ranges::find(list, what) != list.end();
+  };
+  std::string problem = make_dir(dir);
+  std::vector<std::string> enabled;
+  if (problem.empty()) {
+    auto offered = words_of(sys::read_file(own + "/cgroup.controllers").value_or(""));
+    if (has(offered, "memory") || has(offered, "cpu") || has(offered, "pids")) {
+      if (room == Room::make) make_room_v2(own, own + "/server-of-mayfly");
+      enabled = enable_v2(own, dir, problem);
+    }
+    if (::access((dir + "/cgroup.freeze").c_str(), W_OK) == 0) out.freezer = {2, dir, ""};
+    if (::access((dir + "/cpu.stat").c_str(), R_OK) == 0) out.accounting = {2, dir, ""};
+  }
+  for (auto [place, controller] : {std::pair(&out.memory, "memory"), std::pair(&out.cpu, "cpu"),
+                                   std::pair(&out.processes, "pids")}) {
+    if (has(enabled, controller)) *place = {2, dir, ""};
+    if (place->version == 0 && !problem.empty()) place->why_not = problem;
+  }
+}
+
+std::vector<std::string> directories(const ControlGroup& group, int version) {
+  std::vector<std::string> out;
+  for (const auto* place :
+       {&group.memory, &group.cpu, &group.processes, &group.freezer, &group.accounting}) {
+    if (place->version != version) continue;
+    if (std::ranges::find(out, place->dir) == out.end()) out.push_back(place->dir);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string process_stamp(int pid) {
+  auto stat = sys::read_file(fmt::format("/proc/{}/stat", pid));
+  if (!stat) return "";
+  // The name in parentheses may hold spaces; the start time is the 20th word after it.
+  auto end = stat->rfind(')');
+  if (end == std::string::npos) return "";
+  auto words = words_of(std::string_view(*stat).substr(end + 1));
+  if (words.size() < 20 || words[0] == "Z") return "";
+  return fmt::format("{}.{}", pid, words[19]);
+}
+
+bool stamp_is_alive(std::string_view stamp) {
+  return process_stamp(std::atoi(std::string(stamp).c_str())) == stamp;
+}
+
+ControlGroup open_control_groups(Room room) {
+  auto own = own_groups();
+  std::string name = std::string(dir_prefix) + process_stamp(::getpid());
+  ControlGroup out;
+  if (auto unified = own.find(""); unified != own.end()) open_v2(unified->second, name, room, out);
+  for (auto [place, controller] :
+       {std::pair(&out.memory, "memory"), std::pair(&out.cpu, "cpu"),
+        std::pair(&out.processes, "pids"), std::pair(&out.freezer, "freezer"),
+        std::pair(&out.accounting, "cpuacct")}) {
+    if (place->version != 0) continue;
+    std::string v2_problem = place->why_not;
+    *place = open_v1(own, controller, name);
+    if (place->version == 0 && !v2_problem.empty()) place->why_not = v2_problem;
+  }
+  return out;
+}
+
+void close_control_groups(const ControlGroup& base) {
+  for (int version : {1, 2}) {
+    for (const auto& dir : directories(base, version)) remove_tree(dir);
+  }
+}
+
+Result<ControlGroup> make_control_group(const ControlGroup& base, const std::string& name) {
+  ControlGroup out = base;
+  for (auto* place : {&out.memory, &out.cpu, &out.processes, &out.freezer, &out.accounting}) {
+    if (place->version == 0) continue;
+    place->dir += "/" + name;
+    if (auto problem = make_dir(place->dir); !problem.empty()) {
+      return fail(ErrorKind::unavailable, problem);
+    }
+  }
+  return out;
+}
+
+Result<> set_cpu_share(const ControlGroup& group, std::uint32_t millis) {
+  if (group.cpu.version == 0) return {};
+  std::uint64_t quota = std::max<std::uint64_t>(1000, millis * cpu_period_us / 1000);
+  if (group.cpu.version == 2) {
+    return sys::write_file(group.cpu.dir + "/cpu.max", fmt::format("{} {}", quota, cpu_period_us));
+  }
+  return sys::write_file(group.cpu.dir + "/cpu.cfs_quota_us", std::to_string(quota));
+}
+
+void let_die(const ControlGroup& group) {
+  // A group that is gone already needs neither.
+  if (group.cpu.version == 2) (void)sys::write_file(group.cpu.dir + "/cpu.max", "max");
+  if (group.cpu.version == 1) (void)sys::write_file(group.cpu.dir + "/cpu.cfs_quota_us", "-1");
+  if (group.freezer.version == 1) set_frozen(group, false);
+}
+
+Result<> set_limits(const ControlGroup& group, const Limits& limits) {
+  if (limits.memory_bytes != 0 && group.memory.version != 0) {
+    const std::string& dir = group.memory.dir;
+    std::string bytes = std::to_string(limits.memory_bytes);
+    if (group.memory.version == 2) {
+      TRY(sys::write_file(dir + "/memory.max", bytes));
+      // No swap: a function's memory limit is of real memory. Absent when the kernel has no swap.
+      (void)sys::write_file(dir + "/memory.swap.max", "0");
+      (void)sys::write_file(dir + "/memory.oom.group", "1");
+    } else {
+      TRY(sys::write_file(dir + "/memory.limit_in_bytes", bytes));
+      (void)sys::write_file(dir + "/memory.memsw.limit_in_bytes", bytes);
+    }
+  }
+  if (limits.cpu_millis != 0) TRY(set_cpu_share(group, limits.cpu_millis));
+  if (limits.processes != 0 && group.processes.version != 0) {
+    // One more than the caller's: our init is the jail's first process.
+    TRY(sys::write_file(group.processes.dir + "/pids.max", std::to_string(limits.processes + 1)));
+  }
+  return {};
+}
+
+void remove_control_group(const ControlGroup& group) {
+  for (int version : {1, 2}) {
+    for (const auto& dir : directories(group, version)) remove_tree(dir);
+  }
+}
+
+Result<JoinDescriptors> open_to_join(const ControlGroup& group) {
+  JoinDescriptors out;
+  for (const auto& dir : directories(group, 2)) {
+    out.unified = io::Fd(::open(dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!out.unified) return fail_errno(dir, errno);
+  }
+  for (const auto& dir : directories(group, 1)) {
+    out.procs.emplace_back(::open((dir + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+    if (!out.procs.back()) return fail_errno(dir, errno);
+  }
+  return out;
+}
+
+Stats read_stats(const ControlGroup& group) {
+  Stats out;
+  if (group.memory.version == 2) {
+    out.memory_bytes = number_in(group.memory.dir + "/memory.current");
+    out.memory_peak_bytes =
+        std::max(number_in(group.memory.dir + "/memory.peak"), out.memory_bytes);
+  } else if (group.memory.version == 1) {
+    out.memory_bytes = number_in(group.memory.dir + "/memory.usage_in_bytes");
+    out.memory_peak_bytes = number_in(group.memory.dir + "/memory.max_usage_in_bytes");
+  }
+  if (group.accounting.version == 2) {
+    out.cpu_ns = 1000 * keyed_number_in(group.accounting.dir + "/cpu.stat", "usage_usec");
+  } else if (group.accounting.version == 1) {
+    out.cpu_ns = number_in(group.accounting.dir + "/cpuacct.usage");
+  }
+  return out;
+}
+
+bool killed_for_memory(const ControlGroup& group) {
+  if (group.memory.version == 2) {
+    return keyed_number_in(group.memory.dir + "/memory.events", "oom_kill") != 0;
+  }
+  if (group.memory.version == 1) {
+    return keyed_number_in(group.memory.dir + "/memory.oom_control", "oom_kill") != 0;
+  }
+  return false;
+}
+
+bool set_frozen(const ControlGroup& group, bool frozen) {
+  if (group.freezer.version == 2) {
+    return sys::write_file(group.freezer.dir + "/cgroup.freeze", frozen ? "1" : "0").has_value();
+  }
+  if (group.freezer.version == 1) {
+    return sys::write_file(group.freezer.dir + "/freezer.state", frozen ? "FROZEN" : "THAWED")
+        .has_value();
+  }
+  return false;
+}
+
+}  // namespace mayfly::sandbox

@@ -1,0 +1,198 @@
+#include "sandbox/jail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "sandbox/fork_host.h"
+#include "sandbox/protocol.h"
+#include "sandbox/seccomp.h"
+#include "sandbox/specialise.h"
+
+namespace mayfly::sandbox {
+namespace {
+
+constexpr std::array steps = {
+    Step{"close the launcher's descriptors", close_inherited},
+    Step{"join control groups", join_control_groups},
+    Step{"set the out-of-memory score", set_oom_score},
+    Step{"enter the network namespace", enter_network},
+    Step{"hide control groups", hide_control_groups},
+    Step{"mount /proc", mount_proc},
+    Step{"mask files of /proc", mask_proc},
+    Step{"change the root", pivot},
+    Step{"make the root read-only", seal_root},
+    Step{"start a session", new_session},
+    // All above is done ahead of demand.
+    Step{"receive the order", receive_order},
+    Step{"attach binds", attach_binds},
+    Step{"mount /tmp", mount_tmp},
+    Step{"set the host name", set_host_name},
+    Step{"allow nested jails a /proc", allow_nested_proc},
+    Step{"enter the user namespace", enter_user_namespace},
+    Step{"place descriptors", place_descriptors},
+    Step{"set resource limits", set_resource_limits},
+    Step{"become the sandbox user", become_user},
+    Step{"drop capabilities", drop_capabilities_of_init},
+    Step{"forbid new privileges", no_new_privileges},
+    Step{"enter the working directory", enter_working_directory},
+    Step{"filter system calls", filter_system_calls},
+};
+constexpr int exec_step = static_cast<int>(steps.size());
+
+std::vector<char*> pointers(const std::vector<std::string>& texts) {
+  std::vector<char*> out;
+  out.reserve(texts.size() + 1);
+  for (const auto& text : texts) out.push_back(const_cast<char*>(text.c_str()));
+  out.push_back(nullptr);
+  return out;
+}
+
+// By the program alone: the init of one that parks traces it, and has no filter for that.
+int enter_parked(Plan& plan, int fork_socket) {
+  if (::dup2(fork_socket, fork_fd) < 0) return errno;
+  if (plan.spec.parking == Parking::specialisable) return load_seccomp(*plan.seccomp);
+  // What the init of a template has kept is lost.
+  rlimit processes{plan.spec.limits.processes + 1, plan.spec.limits.processes + 1};
+  if (::setrlimit(RLIMIT_NPROC, &processes) != 0) return errno;
+  if (auto dropped = drop_capabilities(plan); dropped.error != 0) return dropped.error;
+  return load_seccomp(*plan.template_seccomp);
+}
+
+// vfork: it costs no copy of page tables, and it returns after the exec, so that its success or
+// errno is known here.
+pid_t start_program(Plan& plan, int fork_socket, int& error) {
+  auto argv = pointers(plan.spec.argv);
+  auto env = pointers(plan.spec.env);
+  static volatile int exec_error = 0;
+  sigset_t none;
+  ::sigemptyset(&none);
+  pid_t pid = ::vfork();
+  if (pid == 0) {
+    exec_error = plan.spec.parking == Parking::none ? 0 : enter_parked(plan, fork_socket);
+    if (exec_error == 0) {
+      ::sigprocmask(SIG_SETMASK, &none, nullptr);
+      ::execve(argv[0], argv.data(), env.data());
+      exec_error = errno;
+    }
+    ::_exit(127);
+  }
+  error = pid < 0 ? errno : exec_error;
+  return pid;
+}
+
+// The launcher enters the mounts of a jail by this descriptor: not being root, it may not look at a
+// process that became another user.
+void report_started(const Plan& plan) {
+  io::Fd mounts;
+  std::vector<int> fds;
+  if (plan.spec.parking == Parking::specialisable) {
+    mounts = io::Fd(::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
+    if (mounts) fds.push_back(mounts.get());
+  }
+  send_report(report_fd, {Report::started, 0, 0, -1}, fds);
+}
+
+// Above the numbers that mean something to the program.
+int make_fork_socket(std::array<io::Fd, 2>& ends) {
+  std::array<int, 2> made{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, made.data()) != 0) return errno;
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    io::Fd low(made[i]);
+    ends[i] = io::Fd(::fcntl(low.get(), F_DUPFD_CLOEXEC, fork_fd + 1));
+    if (!ends[i]) return errno;
+  }
+  return 0;
+}
+
+}  // namespace
+
+void send_report(int control, const Report& report, std::span<const int> fds) {
+  std::string_view bytes(reinterpret_cast<const char*>(&report), sizeof report);
+  send_message(control, bytes, {fds.begin(), fds.end()});
+}
+
+void run_steps(std::span<const Step> list, Plan& plan) {
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    Outcome outcome = list[i].run(plan);
+    if (outcome.error == 0) continue;
+    send_report(plan.control, {Report::failed, static_cast<int>(i), outcome.error, outcome.item});
+    ::_exit(1);
+  }
+}
+
+// What the server ignores (SIGPIPE, say) must not be ignored in the program, so that every action
+// becomes the default.
+void block_signals() {
+  for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
+  sigset_t all;
+  ::sigfillset(&all);
+  ::sigprocmask(SIG_SETMASK, &all, nullptr);
+}
+
+bool reap(pid_t program, int& status) {
+  int got = 0;
+  bool ended = false;
+  pid_t pid = 0;
+  while ((pid = ::waitpid(-1, &got, WNOHANG)) > 0) {
+    if (pid != program) continue;
+    status = got;
+    ended = true;
+  }
+  return ended;
+}
+
+void serve_as_init(pid_t program, int control) {
+  sigset_t all;
+  ::sigfillset(&all);
+  int status = 0;
+  while (!reap(program, status)) {
+    siginfo_t info{};
+    int number = ::sigwaitinfo(&all, &info);
+    if (number > 0 && number != SIGCHLD) ::kill(program, number);
+  }
+  send_report(control, {Report::ended, status, 0, -1});
+  ::_exit(0);
+}
+
+void run_jail(Plan plan) {
+  block_signals();
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  run_steps(steps, plan);
+  std::array<io::Fd, 2> fork_ends;
+  bool parks = plan.spec.parking != Parking::none;
+  int error = parks ? make_fork_socket(fork_ends) : 0;
+  pid_t program = error == 0 ? start_program(plan, fork_ends[1].get(), error) : -1;
+  if (error != 0) {
+    send_report(report_fd, {Report::failed, exec_step, error, -1});
+    ::_exit(1);
+  }
+  fork_ends[1].reset();
+  report_started(plan);
+  for (int fd = 0; fd < report_fd; ++fd) ::close(fd);
+  if (plan.spec.parking == Parking::forkable) {
+    serve_as_host(plan, program, std::move(fork_ends[0]));
+  }
+  if (plan.spec.parking == Parking::specialisable) {
+    serve_until_specialised(plan, program, std::move(fork_ends[0]));
+  }
+  serve_as_init(program, report_fd);
+}
+
+bool is_program_step(int index) { return index == exec_step; }
+
+const char* jail_step_name(int index) {
+  if (index == exec_step) return "start the program";
+  if (index >= specialise_step_base) return specialise_step_name(index);
+  if (index < 0 || index > exec_step) return "unknown step";
+  return steps[static_cast<std::size_t>(index)].name;
+}
+
+}  // namespace mayfly::sandbox

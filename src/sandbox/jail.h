@@ -1,0 +1,62 @@
+// Jail: what the first process of a jail does to itself, one straight list of named steps, and
+// then as the jail's init.
+//
+// The launcher clones it ahead of demand and it parks half way: joining a v1 control group waits
+// for the kernel for 10 ms and more, and no request should. The order (a launch request) comes over
+// the control socket, on which the jail also reports.
+//
+// The init starts the program with vfork, forwards signals to it, reaps every orphan, and ends with
+// the program: then the kernel ends all that is left in the pid namespace. The init of a program
+// that may be forked goes on instead as the host of nested jails (fork_host.h); that of one that
+// may become an environment has that to do first (specialise.h).
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "sandbox/jail_steps.h"
+
+namespace mayfly::sandbox {
+
+// Reports from the jail to the launcher, one message each on the control socket:
+//
+//   offset  size  field
+//   0       4     kind
+//   4       4     step (index into jail steps) | wait status
+//   8       4     errno
+//   12      4     item (which bind), or -1
+//
+// Descriptors: with `parked` (nested jails only) a pidfd of the jail's init; with `started` of a
+// nested jail its listeners, of one to be specialised its mount namespace.
+struct Report {
+  enum Kind : std::uint32_t { failed = 1, started = 2, ended = 3, parked = 4, specialised = 5 };
+  std::uint32_t kind = 0;
+  std::int32_t step_or_status = 0;
+  std::int32_t error = 0;
+  std::int32_t item = -1;
+};
+static_assert(sizeof(Report) == 16);
+
+[[noreturn]] void run_jail(Plan plan);
+// The same for a jail below a template's: cloned by the template's init into new namespaces.
+[[noreturn]] void run_nested_jail(Plan plan);
+
+// The name of step `index`, for messages.
+const char* jail_step_name(int index);
+const char* nested_jail_step_name(int index);
+bool is_program_step(int index);
+
+// --- what both kinds of init do ---
+
+void send_report(int control, const Report& report, std::span<const int> fds = {});
+// Runs the steps; a failure is reported and ends the process.
+void run_steps(std::span<const Step> steps, Plan& plan);
+// Blocks every signal: a blocked signal reaches even the first process of a pid namespace, where
+// sigwaitinfo takes it, while its default action would be ignored.
+void block_signals();
+// Reaps all children there are; true when `program` was among them.
+bool reap(pid_t program, int& status);
+// Forwards signals to `program`, reaps, and ends with it.
+[[noreturn]] void serve_as_init(pid_t program, int control);
+
+}  // namespace mayfly::sandbox

@@ -1,0 +1,84 @@
+// The single steps by which a jail's first process prepares it: each does one thing and answers
+// what failed. jail.cc and nested_jail.cc put them in order.
+//
+// Run by the jail's init alone, single-threaded, with every signal blocked.
+#pragma once
+
+#include <linux/filter.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "io/fd.h"
+#include "sandbox/copy_tree.h"
+#include "sandbox/sandbox.h"
+
+namespace mayfly::sandbox {
+
+struct Plan {
+  // Known when the jail is cloned. The child has the launcher's current directory, the template
+  // root; a nested jail has the root of its host.
+  std::vector<int> cgroup_procs;  // write "0" to join
+  int network = -1;               // namespaces
+  int user = -1;
+  int null = -1;     // /dev/null
+  int control = -1;  // our end of the control socket
+  int host = -1;     // nested jails: our end of the socket to the host's init
+  const std::vector<sock_filter>* seccomp = nullptr;           // of jails
+  const std::vector<sock_filter>* template_seccomp = nullptr;  // of what may be forked
+  // Filled by the order.
+  Spec spec;
+  std::vector<io::Fd> bind_trees;  // detached mounts, in the order of spec.binds
+  std::vector<io::Fd> guest_ends;  // output, [channel], [framed log]
+  std::vector<io::Fd> listeners;   // nested jails: made by the jail itself
+  std::vector<TreeEntry> tmp;      // nested jails: what the template has in /tmp
+};
+
+// 0, or the errno of what failed; `item` says with which element of a list.
+struct Outcome {
+  int error = 0;
+  int item = -1;
+};
+// Of a call that answers 0, or -1 and errno.
+Outcome of(int result);
+
+struct Step {
+  const char* name;
+  Outcome (*run)(Plan&);
+};
+
+// Where the control socket is kept once the descriptors have their final places.
+inline constexpr int report_fd = 5;
+// Where a program that parks finds the socket of its orders (fork_order.h).
+inline constexpr int fork_fd = 5;
+
+Outcome close_inherited(Plan& plan);
+Outcome join_control_groups(Plan& plan);
+Outcome set_oom_score(Plan& plan);
+Outcome enter_network(Plan& plan);
+Outcome hide_control_groups(Plan& plan);
+Outcome mount_proc(Plan& plan);
+Outcome mask_proc(Plan& plan);
+Outcome pivot(Plan& plan);
+Outcome seal_root(Plan& plan);
+Outcome new_session(Plan& plan);
+Outcome receive_order(Plan& plan);
+Outcome attach_binds(Plan& plan);
+Outcome mount_tmp(Plan& plan);
+Outcome set_host_name(Plan& plan);
+Outcome allow_nested_proc(Plan& plan);
+Outcome enter_user_namespace(Plan& plan);
+Outcome place_descriptors(Plan& plan);
+Outcome set_resource_limits(Plan& plan);
+Outcome become_user(Plan& plan);
+Outcome drop_capabilities(Plan& plan);
+Outcome drop_capabilities_of_init(Plan& plan);  // unless it is a template's
+Outcome no_new_privileges(Plan& plan);
+Outcome enter_working_directory(Plan& plan);
+Outcome filter_system_calls(Plan& plan);
+
+// The options of a /tmp of this size, for mount(2).
+std::string tmp_options(std::uint64_t bytes);
+
+}  // namespace mayfly::sandbox

@@ -1,0 +1,472 @@
+#include "sandbox/launcher.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "sandbox/namespaces.h"
+#include "sandbox/seccomp.h"
+#include "sandbox/sys.h"
+#include "sandbox/template_root.h"
+
+namespace mayfly::sandbox {
+namespace {
+
+std::uint64_t nanoseconds(const timeval& time) {
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(time.tv_usec) * 1000;
+}
+
+Result<> check(const Request& request, std::size_t guest_ends) {
+  const Spec& spec = request.spec;
+  if (request.parked == 0 && (spec.argv.empty() || spec.argv[0].empty())) {
+    return fail(ErrorKind::invalid, "a jail needs a program to start");
+  }
+  if (spec.listen_ports.size() > limits::sandbox_listeners) {
+    return fail(ErrorKind::too_large, fmt::format("at most {} ports can be listened on in a jail",
+                                                  limits::sandbox_listeners));
+  }
+  if (spec.binds.size() > limits::sandbox_binds) {
+    return fail(ErrorKind::too_large,
+                fmt::format("at most {} binds in a jail", limits::sandbox_binds));
+  }
+  if (guest_ends != 1u + (spec.channel ? 1 : 0) + (spec.framed_log ? 1 : 0)) {
+    return fail(ErrorKind::corrupt, "a launch request with the wrong descriptors");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<ControlEnds> make_control_ends() {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    return fail_errno("socketpair", errno);
+  }
+  ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
+  return ControlEnds{io::Fd(ends[0]), io::Fd(ends[1])};
+}
+
+Result<> LauncherLoop::watch(int fd, std::uint64_t tag) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = tag;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+    return fail_errno("epoll_ctl", errno);
+  }
+  return {};
+}
+
+LauncherLoop::LauncherLoop(io::Fd socket, std::string template_dir)
+    : socket_(std::move(socket)),
+      template_dir_(std::move(template_dir)),
+      slots_(limits::sandbox_jails),
+      nested_slots_(limits::sandbox_jails) {}
+
+Result<> LauncherLoop::prepare() {
+  is_root_ = ::geteuid() == 0;
+  groups_ = open_control_groups(Room::make);
+  TRY(enter_launcher_namespaces());
+  TRY(build_template_root(template_dir_));
+  // A clone's current directory follows into its copy of the mounts: steps use relative paths.
+  if (::chdir(template_dir_.c_str()) != 0) return fail_errno(template_dir_, errno);
+  TRY_ASSIGN(seccomp_, compile_seccomp(FilterFor::jail));
+  TRY_ASSIGN(forkable_seccomp_, compile_seccomp(FilterFor::forkable));
+  own_network_ = io::Fd(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+  null_ = io::Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!own_network_ || !null_) return fail_errno("open /proc/self/ns/net or /dev/null", errno);
+  return {};
+}
+
+int LauncherLoop::run() {
+  sigset_t all;
+  ::sigfillset(&all);
+  ::sigprocmask(SIG_SETMASK, &all, nullptr);
+  epoll_ = io::Fd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_ || !watch(socket_.get(), socket_tag)) return 1;
+  if (auto ready = prepare(); ready) {
+    usable_ = true;
+  } else {
+    broken_ = ready.error();
+    log::error("sandbox", "no jail can be started: {}", broken_.message);
+  }
+  while (!ending_ || !jails_.empty()) {
+    // Requests first; jails are parked ahead while nothing is asked.
+    bool idle = !turn(spare_wanted() ? 0 : -1);
+    if (idle && spare_wanted()) make_spare();
+  }
+  close_control_groups(groups_);
+  return 0;
+}
+
+void LauncherLoop::make_spare() {
+  if (!in_want_.empty()) return make_nested_spare();
+  if (auto made = make_parked(); made) {
+    parked_.push_back((*made)->id);
+  } else {
+    log::warn("sandbox", "{}", made.error().message);
+    turn(-1);
+  }
+}
+
+LauncherLoop::Jail* LauncherLoop::find(Id id) {
+  auto found = jails_.find(id);
+  return found == jails_.end() ? nullptr : &found->second;
+}
+
+bool LauncherLoop::turn(int timeout_ms) {
+  std::array<epoll_event, 64> events;
+  int count =
+      ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout_ms);
+  for (int i = 0; i < count; ++i) {
+    std::uint64_t tag = events[static_cast<std::size_t>(i)].data.u64;
+    if (tag == socket_tag) {
+      on_socket();
+    } else if (Jail* jail = find(tag >> 1); jail == nullptr) {
+      continue;  // an earlier event of this turn ended it
+    } else if (tag == control_tag(jail->id)) {
+      on_report(*jail);
+    } else {
+      on_gone(*jail);
+    }
+  }
+  return count > 0;
+}
+
+bool LauncherLoop::spare_wanted() const {
+  if (!usable_ || ending_ || starting_ > 0 || jails_.size() >= limits::sandbox_jails) return false;
+  return (parking_works_ && parked_.size() < limits::sandbox_spares) || !in_want_.empty();
+}
+
+// As root every slot is another user outside; otherwise all are the user the server runs as.
+Result<unsigned> LauncherLoop::take_slot() {
+  auto slot = slots_.take();
+  if (!slot) {
+    return fail(ErrorKind::throttled, fmt::format("{} jails run already", jails_.size()));
+  }
+  if (*slot < users_.size()) return *slot;
+  unsigned outer = is_root_ ? uid_base + *slot : 0;
+  auto nested = is_root_ ? NestedUsers::mapped : NestedUsers::none;
+  auto user = make_user_namespace(outer, outer, nested);
+  if (!user) {
+    slots_.give_back(*slot);
+    return std::unexpected(user.error());
+  }
+  users_.push_back(std::move(*user));
+  return *slot;
+}
+
+void LauncherLoop::release(Jail& jail) {
+  remove_control_group(jail.group);
+  (jail.host == 0 ? slots_ : nested_slots_).give_back(jail.slot);
+}
+
+Result<LauncherLoop::Jail*> LauncherLoop::make_parked() {
+  Jail jail;
+  jail.id = ++next_id_;
+  TRY_ASSIGN(jail.network, make_network_namespace(own_network_.get()));
+  TRY_ASSIGN(auto ends, make_control_ends());
+  jail.control = std::move(ends.ours);
+  TRY_ASSIGN(jail.slot, take_slot());
+  auto group = make_control_group(groups_, std::to_string(jail.id));
+  auto join = group ? open_to_join(*group) : std::unexpected(group.error());
+  if (!join) {
+    slots_.give_back(jail.slot);
+    return std::unexpected(join.error());
+  }
+  jail.group = std::move(*group);
+  Plan plan;
+  for (const auto& fd : join->procs) plan.cgroup_procs.push_back(fd.get());
+  plan.network = jail.network.get();
+  plan.user = users_[jail.slot].get();
+  plan.null = null_.get();
+  plan.control = ends.theirs.get();
+  plan.seccomp = &seccomp_;
+  plan.template_seccomp = &forkable_seccomp_;
+  int pidfd = -1;
+  sys::CloneArgs args{.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS,
+                      .into_cgroup = join->unified.get()};
+  jail.pid = sys::clone_process(args, pidfd);
+  if (jail.pid == 0) run_jail(std::move(plan));
+  if (jail.pid < 0) {
+    int error = errno;
+    release(jail);
+    return fail_errno("clone into new namespaces", error);
+  }
+  jail.pidfd = io::Fd(pidfd);
+  Jail& kept = jails_.emplace(jail.id, std::move(jail)).first->second;
+  TRY(watch(kept.control.get(), control_tag(kept.id)));
+  TRY(watch(kept.pidfd.get(), pidfd_tag(kept.id)));
+  return &kept;
+}
+
+// The one parked longest: it is the most likely to have come to the end of its first steps.
+Result<LauncherLoop::Jail*> LauncherLoop::take_parked() {
+  if (parked_.empty()) return make_parked();
+  Id id = parked_.front();
+  parked_.erase(parked_.begin());
+  return &jails_.at(id);
+}
+
+void LauncherLoop::on_socket() {
+  Message message;
+  int error = receive_message(socket_.get(), message);
+  if (error == EMSGSIZE) return;
+  if (error != 0) {
+    ending_ = true;
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket_.get(), nullptr);
+    kill_all();
+    return;
+  }
+  if (auto wanted = decode_keep_ready(message); wanted) {
+    return keep_ready(wanted->parked, wanted->jails);
+  }
+  auto launched = launch(std::move(message));
+  if (!launched) log::error("sandbox", "launcher: {}", launched.error().message);
+}
+
+// An error is answered to the server; what returns one is a request that cannot even be read.
+Result<> LauncherLoop::launch(Message message) {
+  std::size_t sent = message.fds.size();
+  io::Fd file;
+  if (is_in_file(message)) file = io::Fd(::fcntl(message.fds[0].get(), F_DUPFD_CLOEXEC, 0));
+  TRY_ASSIGN(auto request, decode_request(message));
+  if (request.what == Request::What::specialise) {
+    return specialise(request, message, std::move(file)), Result<>{};
+  }
+  const Spec& spec = request.spec;
+  auto answer = [&](Error error) { send({request.sequence, std::move(error)}); };
+  if (!usable_) return answer(broken_), Result<>{};
+  if (auto good = check(request, sent - (file ? 1 : 0)); !good) {
+    return answer(good.error()), Result<>{};
+  }
+  auto taken = request.parked == 0 ? take_parked() : take_nested(request.parked);
+  if (!taken) return answer(taken.error()), Result<>{};
+  Jail& jail = **taken;
+  jail.sequence = request.sequence;
+  jail.parking = spec.parking;
+  jail.tmp_bytes = spec.limits.tmp_bytes;
+  if (spec.parking == Parking::forkable) templates_.emplace(jail.sequence, jail.id);
+  if (spec.parking == Parking::specialisable) specialisable_.emplace(jail.sequence, jail.id);
+  if (auto done = order(jail, spec, message, std::move(file)); !done) {
+    answer(done.error());
+    // A jail that has its listeners or limits already is not used for another function.
+    if (std::exchange(jail.ordered, true)) --starting_;
+    jail.replied = true;
+    end(jail);
+  }
+  return {};
+}
+
+Result<> LauncherLoop::order(Jail& jail, const Spec& spec, Message& message, io::Fd file) {
+  TRY(set_limits(jail.group, spec.limits));
+  std::vector<io::Fd> trees;
+  std::vector<int> fds;
+  if (file) fds.push_back(file.get());
+  for (const auto& bind : spec.binds) {
+    TRY(ensure_mount_point(template_dir_, bind.source, bind.target));
+    TRY_ASSIGN(auto tree, sys::open_tree_read_only(bind.source));
+    fds.push_back(tree.get());
+    trees.push_back(std::move(tree));
+    jail.bind_names.push_back(fmt::format("{} on {}", bind.source, bind.target));
+  }
+  if (jail.network) {
+    TRY_ASSIGN(jail.listeners,
+               listen_inside(jail.network.get(), own_network_.get(), spec.listen_ports));
+    jail.network.reset();
+  }
+  for (const auto& fd : message.fds) fds.push_back(fd.get());
+  jail.ordered = true;
+  ++starting_;
+  int error = send_message(jail.control.get(), message.bytes, fds);
+  // EPIPE: it failed in an earlier step, and says in which when it is reaped.
+  if (error != 0 && error != EPIPE && error != ECONNRESET) {
+    return fail_errno("order a jail", error);
+  }
+  return {};
+}
+
+void LauncherLoop::on_report(Jail& jail) {
+  if (take_reports(jail) == EAGAIN) return;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, jail.control.get(), nullptr);
+  // A nested jail that ended before it was parked has nothing else to be seen by.
+  if (!jail.pidfd) on_gone(jail);
+}
+
+// Until there is none (EAGAIN) or will be none any more (another errno).
+int LauncherLoop::take_reports(Jail& jail) {
+  Message message;
+  int error = 0;
+  while ((error = receive_message(jail.control.get(), message)) == 0) {
+    Report report;
+    if (message.bytes.size() != sizeof report) continue;
+    std::memcpy(&report, message.bytes.data(), sizeof report);
+    auto& fds = message.fds;
+    if (report.kind == Report::parked && !fds.empty()) {
+      on_parked(jail, std::move(fds[0]));
+    } else if (report.kind == Report::started && !jail.replied) {
+      on_started(jail, std::move(fds));
+    } else if (report.kind == Report::failed) {
+      on_failed(jail, report.step_or_status, report.error, report.item);
+    } else if (report.kind == Report::specialised) {
+      on_specialised(jail, std::nullopt);
+    } else if (report.kind == Report::ended) {
+      on_program_end(jail, report.step_or_status);
+    }
+  }
+  return error;
+}
+
+void LauncherLoop::on_started(Jail& jail, std::vector<io::Fd> sent) {
+  if (jail.parking == Parking::specialisable) {
+    if (!sent.empty()) jail.mounts = std::move(sent.front());
+  } else if (!sent.empty()) {
+    jail.listeners = std::move(sent);
+  }
+  std::vector<int> fds{jail.pidfd.get()};
+  for (const auto& listener : jail.listeners) fds.push_back(listener.get());
+  send({jail.sequence, Launched{jail.pid, jail.group}}, fds);
+  jail.replied = true;
+  --starting_;
+  jail.listeners.clear();
+}
+
+void LauncherLoop::on_failed(Jail& jail, int step, int error, int item) {
+  std::string what = jail.host == 0 ? jail_step_name(step) : nested_jail_step_name(step);
+  auto index = static_cast<std::size_t>(item);
+  if (what == "attach binds" && index < jail.bind_names.size()) {
+    what += ": " + jail.bind_names[index];
+  } else if (item >= 0) {
+    what += fmt::format(" (item {})", item);
+  }
+  jail.failure = fail_errno("sandbox: " + what, error).error();
+  if (jail.host == 0 && is_program_step(step)) jail.failure->reason = program_not_started;
+}
+
+void LauncherLoop::on_program_end(Jail& jail, int status) {
+  jail.status = status;
+  let_die(jail.group);  // the kernel kills what the program leaves behind
+  forget_parked(jail);
+}
+
+// All of the jail is gone, its init as well.
+void LauncherLoop::on_gone(Jail& jail) {
+  int status = 0;
+  rusage usage{};
+  if (jail.host == 0) ::wait4(jail.pid, &status, 0, &usage);
+  Id id = jail.id;
+  take_reports(jail);
+  std::erase(parked_, id);
+  forget_parked(jail);
+  if (Jail* host = find(jail.host); host != nullptr) {
+    std::erase(host->parked, id);
+    note_want(*host);
+  }
+  finish(jail, status, usage);
+  jails_.erase(id);
+}
+
+void LauncherLoop::finish(Jail& jail, int wait_status, const rusage& usage) {
+  Exited exited;
+  exited.exit.out_of_memory = killed_for_memory(jail.group);
+  exited.stats = read_stats(jail.group);
+  // Without control groups: what init and all it reaped used, the largest of them for memory.
+  if (jail.group.memory.version == 0) {
+    exited.stats.memory_peak_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * limits::kib;
+  }
+  if (jail.group.accounting.version == 0) {
+    exited.stats.cpu_ns = nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime);
+  }
+  int status = jail.status.value_or(wait_status);
+  if (WIFEXITED(status)) exited.exit.code = WEXITSTATUS(status);
+  if (WIFSIGNALED(status)) exited.exit.signal = WTERMSIG(status);
+  if (!jail.ordered) {
+    // It would fail again and again: later jails are made on demand and tell their callers why.
+    if (jail.host == 0) parking_works_ = false;
+    if (jail.failure) log::error("sandbox", "{}", jail.failure->message);
+  } else if (jail.replied) {
+    Error ended{ErrorKind::unavailable, "the parked guest ended", {}};
+    if (jail.specialising != 0) on_specialised(jail, jail.failure.value_or(ended));
+    send({jail.sequence, exited});
+  } else {
+    --starting_;
+    Error error{ErrorKind::unavailable, "the jail's first process was killed while starting", {}};
+    if (exited.exit.out_of_memory) error.message = "the memory limit is too small to start a jail";
+    send({jail.sequence, jail.failure.value_or(error)});
+  }
+  release(jail);
+}
+
+// A server that is gone cannot be told anything: a failed send is followed by the socket's end.
+void LauncherLoop::send(const Reply& reply, const std::vector<int>& fds) {
+  send_message(socket_.get(), encode(reply), fds);
+}
+
+void LauncherLoop::end(Jail& jail) {
+  if (jail.pidfd) {
+    sys::pidfd_send_signal(jail.pidfd.get(), SIGKILL);
+  } else {
+    ::shutdown(jail.control.get(), SHUT_RDWR);  // it ends when it asks for its order
+  }
+  let_die(jail.group);
+}
+
+void LauncherLoop::kill_all() {
+  for (auto& [id, jail] : jails_) end(jail);
+}
+
+namespace {
+
+[[noreturn]] void be_launcher(io::Fd socket, const std::string& template_dir) {
+  // Signals of the server's terminal or supervisor are the server's business.
+  ::setsid();
+  ::prctl(PR_SET_NAME, "mayfly-launcher", 0, 0, 0);
+  int at_three = ::dup3(socket.get(), 1000, O_CLOEXEC) >= 0 ? 1000 : socket.get();
+  if (at_three != socket.get()) socket = io::Fd(at_three);
+  ::syscall(SYS_close_range, 3, static_cast<unsigned>(at_three - 1), 0);
+  ::syscall(SYS_close_range, static_cast<unsigned>(at_three + 1), ~0U, 0);
+  int status = LauncherLoop(std::move(socket), template_dir).run();
+  ::_exit(status);
+}
+
+}  // namespace
+
+Result<LauncherProcess> fork_launcher(const std::string& state_dir) {
+  std::error_code error;
+  auto dir = std::filesystem::absolute(state_dir, error) / "jail-root";
+  std::filesystem::create_directories(dir, error);
+  if (error) return fail_errno(fmt::format("cannot make {}", dir.string()), error.value());
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    return fail_errno("socketpair", errno);
+  }
+  io::Fd ours(ends[0]);
+  io::Fd theirs(ends[1]);
+  pid_t pid = ::fork();
+  if (pid < 0) return fail_errno("fork", errno);
+  if (pid == 0) {
+    ours.reset();
+    be_launcher(std::move(theirs), dir.string());
+  }
+  return LauncherProcess{pid, std::move(ours)};
+}
+
+}  // namespace mayfly::sandbox

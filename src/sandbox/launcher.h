@@ -1,0 +1,150 @@
+// LauncherLoop: the body of the launcher process.
+//
+// Owns: every jail (its process, its control group, its slot's user id) and the template root.
+// Single-threaded; runs from fork_launcher() until the server's end of the socket closes, then
+// kills what runs, removes the control groups and ends.
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "sandbox/control_group.h"
+#include "sandbox/jail.h"
+#include "sandbox/protocol.h"
+
+namespace mayfly::sandbox {
+
+// Tags of descriptors in the epoll set. A jail has two: its control socket, and the pidfd of its
+// init, which tells that all of the jail is gone.
+inline constexpr std::uint64_t socket_tag = 0;
+constexpr std::uint64_t control_tag(std::uint64_t id) { return id << 1; }
+constexpr std::uint64_t pidfd_tag(std::uint64_t id) { return id << 1 | 1; }
+
+struct ControlEnds {
+  io::Fd ours;  // non-blocking
+  io::Fd theirs;
+};
+Result<ControlEnds> make_control_ends();
+
+// Numbers from 0 that are in use one at a time.
+class Slots {
+ public:
+  explicit Slots(unsigned limit) : limit_(limit) {}
+  std::optional<unsigned> take() {
+    if (free_.empty()) return next_ < limit_ ? std::optional(next_++) : std::nullopt;
+    return free_.extract(free_.begin()).value();
+  }
+  void give_back(unsigned slot) { free_.insert(slot); }
+
+ private:
+  unsigned limit_;
+  unsigned next_ = 0;
+  std::set<unsigned> free_;
+};
+
+class LauncherLoop {
+ public:
+  LauncherLoop(io::Fd socket, std::string template_dir);
+  // Answers the exit status of the process.
+  int run();
+
+ private:
+  using Id = std::uint64_t;
+
+  // Parked until `ordered`, running from then on. Those below a template's jail (`host`) are cloned
+  // by its init, which reaps them; the others by the launcher.
+  struct Jail {
+    Id id = 0;
+    Id host = 0;
+    std::uint64_t sequence = 0;
+    pid_t pid = -1;
+    io::Fd pidfd;    // nested ones: unknown until they are parked
+    io::Fd control;  // orders out, reports in
+    io::Fd network;  // until ordered
+    unsigned slot = 0;
+    ControlGroup group;
+    std::vector<io::Fd> listeners;        // until they have been sent
+    std::vector<std::string> bind_names;  // for messages
+    bool ordered = false;
+    bool replied = false;
+    std::optional<int> status;     // of the program, from its init
+    std::optional<Error> failure;  // of a step
+    Parking parking = Parking::none;
+    // Of one that may be specialised, until it has been.
+    io::Fd mounts;                   // its mount namespace
+    std::uint64_t specialising = 0;  // the request under way
+    // Of a template.
+    std::vector<Id> parked;  // nested jails without an order
+    std::uint64_t keep_ready = 0;
+    std::uint64_t tmp_bytes = 0;
+  };
+
+  Result<> prepare();
+  Result<> watch(int fd, std::uint64_t tag);
+  bool turn(int timeout_ms);  // one wait; false when there was no event
+  bool spare_wanted() const;
+  void make_spare();
+  Result<Jail*> make_parked();  // clones a jail and leaves it parked
+  Result<Jail*> take_parked();
+  void make_nested_spare();
+  Result<Jail*> make_nested(Jail& host);
+  Result<Jail*> take_nested(std::uint64_t host_sequence);
+  Result<unsigned> take_slot();
+  void release(Jail& jail);  // its group and its slot
+  Jail* find(Id id);
+
+  void on_socket();
+  void on_report(Jail& jail);
+  int take_reports(Jail& jail);
+  void on_parked(Jail& jail, io::Fd pidfd);
+  void on_started(Jail& jail, std::vector<io::Fd> sent);  // with its report
+  void on_failed(Jail& jail, int step, int error, int item);
+  void on_program_end(Jail& jail, int status);
+  void on_gone(Jail& jail);
+  void keep_ready(std::uint64_t sequence, std::uint64_t jails);
+  Result<> launch(Message message);
+  Result<> order(Jail& jail, const Spec& spec, Message& message, io::Fd file);
+  // Answers errors to the server.
+  void specialise(const Request& request, Message& message, io::Fd file);
+  Result<> order_specialised(Jail& jail, const Spec& spec, Message& message, io::Fd file);
+  void on_specialised(Jail& jail, std::optional<Error> error);
+  void forget_parked(Jail& jail);  // it is not to be forked or specialised any more
+  void finish(Jail& jail, int wait_status, const rusage& usage);
+  void send(const Reply& reply, const std::vector<int>& fds = {});
+  void note_want(const Jail& host);
+  void forget_template(Jail& host);  // no fork of it any more
+  void end(Jail& jail);
+  void kill_all();
+
+  io::Fd socket_;
+  std::string template_dir_;
+  io::Fd epoll_;
+  io::Fd null_;
+  io::Fd own_network_;
+  bool is_root_ = false;
+  bool ending_ = false;
+  Error broken_;  // why prepare() failed; every launch answers it
+  bool usable_ = false;
+  bool parking_works_ = true;
+  std::vector<sock_filter> seccomp_;
+  std::vector<sock_filter> forkable_seccomp_;
+  ControlGroup groups_;
+  Id next_id_ = 0;
+  std::vector<Id> parked_;
+  int starting_ = 0;           // ordered and not yet answered: nothing is parked meanwhile
+  std::vector<io::Fd> users_;  // by slot
+  Slots slots_;
+  Slots nested_slots_;
+  std::map<Id, Jail> jails_;
+  std::map<std::uint64_t, Id> templates_;  // by the sequence of their launch
+  std::map<std::uint64_t, Id> specialisable_;
+  std::set<Id> in_want_;  // templates with fewer jails ready than asked for
+};
+
+}  // namespace mayfly::sandbox

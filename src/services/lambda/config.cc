@@ -1,0 +1,315 @@
+#include "services/lambda/config.h"
+
+#include <openssl/evp.h>
+
+#include <array>
+
+#include "base/limits.h"
+#include "functions/package_store.h"
+#include "services/lambda/text.h"
+
+namespace mayfly::lambda {
+
+namespace {
+
+using functions::Version;
+
+// Keys that the platform sets itself (Lambda Developer Guide, "Defined runtime environment
+// variables"); the others of that list may be changed.
+constexpr std::array reserved_keys{
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_LAMBDA_RUNTIME_API",
+    "LAMBDA_TASK_ROOT",
+    "LAMBDA_RUNTIME_DIR",
+};
+
+constexpr std::string_view environment_text =
+    "Lambda was unable to configure your environment "
+    "variables because the environment variables you have "
+    "provided ";
+
+ApiResult<void> apply_environment(const model::Environment& given, Version& version) {
+  std::map<std::string, std::string> variables;
+  std::string measured = "{";
+  std::string reserved;
+  for (const auto& [key, value] : given.variables()) {
+    if (std::ranges::find(reserved_keys, key) != reserved_keys.end()) {
+      reserved += (reserved.empty() ? "" : ", ") + std::string(key);
+    }
+    if (measured.size() > 1) measured += ",";
+    measured += json_quoted(key) + ":" + json_quoted(value);
+    variables.emplace(key, value);
+  }
+  measured += "}";
+  if (!reserved.empty()) {
+    return refuse(invalid(fmt::format(
+        "{}contains reserved keys that are currently not supported for modification. Reserved keys "
+        "used in this request: {}",
+        environment_text, reserved)));
+  }
+  if (measured.size() > limits::environment_bytes) {
+    return refuse(invalid(
+        fmt::format("{}exceeded the 4KB limit. String measured: {}", environment_text, measured)));
+  }
+  version.environment = std::move(variables);
+  return {};
+}
+
+ApiResult<void> apply_logging(const model::LoggingConfig& given, Version& version) {
+  if (auto format = given.log_format()) {
+    version.log_format =
+        *format == "JSON" ? functions::LogFormat::json : functions::LogFormat::text;
+  }
+  bool levels = given.application_log_level() || given.system_log_level();
+  if (version.log_format == functions::LogFormat::text) {
+    if (levels) {
+      return refuse(
+          invalid("LogLevel is not supported when LogFormat is set to Text. Remove LogLevel "
+                  "from your request or change the LogFormat to JSON and try again."));
+    }
+    version.application_log_level.clear();
+    version.system_log_level.clear();
+  } else {
+    if (auto level = given.application_log_level()) version.application_log_level = *level;
+    if (auto level = given.system_log_level()) version.system_log_level = *level;
+    if (version.application_log_level.empty()) version.application_log_level = "INFO";
+    if (version.system_log_level.empty()) version.system_log_level = "INFO";
+  }
+  if (auto group = given.log_group()) version.log_group = *group;
+  return {};
+}
+
+// Parts of a function that nothing here would honour are refused, not stored in silence; empty
+// ones, as deploy tools send them, say nothing.
+template <class Request>
+ApiResult<void> refuse_unbuilt(const Request& in) {
+  if (auto vpc = in.vpc_config();
+      vpc && !(vpc->subnet_ids().empty() && vpc->security_group_ids().empty())) {
+    return refuse(unbuilt("VpcConfig"));
+  }
+  if (!in.file_system_configs().empty()) return refuse(unbuilt("FileSystemConfigs"));
+  if (auto key = in.kms_key_arn(); key && !key->empty()) return refuse(unbuilt("KMSKeyArn"));
+  if (auto dead = in.dead_letter_config(); dead && !dead->target_arn().value_or("").empty()) {
+    return refuse(unbuilt("DeadLetterConfig"));
+  }
+  if (auto tracing = in.tracing_config(); tracing && tracing->mode().value_or("") == "Active") {
+    return refuse(unbuilt("TracingConfig.Mode Active"));
+  }
+  if (auto snap = in.snap_start(); snap && snap->apply_on().value_or("None") != "None") {
+    return refuse(unbuilt("SnapStart"));
+  }
+  if (in.has_image_config()) return refuse(unbuilt("ImageConfig"));
+  if (in.has_capacity_provider_config()) return refuse(unbuilt("CapacityProviderConfig"));
+  if (in.has_durable_config()) return refuse(unbuilt("DurableConfig"));
+  return {};
+}
+
+template <class Request>
+ApiResult<void> apply_common(const Request& in, Version& version) {
+  if (auto refused = refuse_unbuilt(in); !refused) return refused;
+  if (auto value = in.description()) version.description = *value;
+  if (auto value = in.runtime()) version.runtime = *value;
+  if (auto value = in.handler()) version.handler = *value;
+  if (auto value = in.role()) version.role = *value;
+  if (auto value = in.timeout()) {
+    if (*value < 1 || *value > limits::timeout_max_seconds) {
+      return refuse(constraint(std::to_string(*value), "timeout",
+                               fmt::format("Member must have value less than or equal to {}",
+                                           limits::timeout_max_seconds)));
+    }
+    version.timeout_seconds = static_cast<int>(*value);
+  }
+  if (auto value = in.memory_size()) {
+    if (*value < limits::memory_min_mb || *value > limits::memory_max_mb) {
+      return refuse(
+          constraint(std::to_string(*value), "memorySize",
+                     *value < limits::memory_min_mb
+                         ? fmt::format("Member must have value greater than or equal to {}",
+                                       limits::memory_min_mb)
+                         : fmt::format("Member must have value less than or equal to {}",
+                                       limits::memory_max_mb)));
+    }
+    version.memory_mb = static_cast<int>(*value);
+  }
+  if (auto storage = in.ephemeral_storage()) {
+    auto size = storage->size().value_or(limits::tmp_min_mb);
+    if (size < limits::tmp_min_mb || size > limits::tmp_max_mb) {
+      return refuse(constraint(std::to_string(size), "ephemeralStorage.size",
+                               fmt::format("Member must have value between {} and {}",
+                                           limits::tmp_min_mb, limits::tmp_max_mb)));
+    }
+    version.tmp_mb = static_cast<int>(size);
+  }
+  if (auto environment = in.environment()) {
+    if (auto refused = apply_environment(*environment, version); !refused) return refused;
+  }
+  if (auto logging = in.logging_config()) return apply_logging(*logging, version);
+  return {};
+}
+
+std::string_view state_name(functions::State state) {
+  switch (state) {
+    case functions::State::pending: return "Pending";
+    case functions::State::active: return "Active";
+    case functions::State::inactive: return "Inactive";
+    case functions::State::failed: return "Failed";
+  }
+  return "Failed";
+}
+
+std::string_view status_name(functions::UpdateStatus status) {
+  switch (status) {
+    case functions::UpdateStatus::successful: return "Successful";
+    case functions::UpdateStatus::in_progress: return "InProgress";
+    case functions::UpdateStatus::failed: return "Failed";
+  }
+  return "Failed";
+}
+
+void describe_state(const Version& version, model::FunctionConfiguration& out) {
+  out.set_state(std::string(state_name(version.state)));
+  if (!version.state_reason.empty()) out.set_state_reason(version.state_reason);
+  if (!version.state_reason_code.empty()) out.set_state_reason_code(version.state_reason_code);
+  // While the function itself is being made there is no update to speak of.
+  if (version.state == functions::State::pending) return;
+  out.set_last_update_status(std::string(status_name(version.update_status)));
+  if (!version.update_reason.empty()) out.set_last_update_status_reason(version.update_reason);
+  if (!version.update_reason_code.empty()) {
+    out.set_last_update_status_reason_code(version.update_reason_code);
+  }
+}
+
+}  // namespace
+
+ApiResult<void> apply(const model::CreateFunctionRequest& in, Version& version) {
+  if (in.package_type().value_or("Zip") != "Zip") return refuse(unbuilt("PackageType Image"));
+  if (in.has_tenancy_config()) return refuse(unbuilt("TenancyConfig"));
+  if (in.publish_to()) return refuse(unbuilt("PublishTo"));
+  if (in.code_signing_config_arn()) {
+    return refuse(model::code_signing_config_not_found_exception(fmt::format(
+        "The code signing configuration {} does not exist.", *in.code_signing_config_arn())));
+  }
+  if (in.runtime().value_or("").empty() || in.handler().value_or("").empty()) {
+    return refuse(invalid(
+        "Runtime and Handler are mandatory parameters for functions created with deployment "
+        "packages."));
+  }
+  return apply_common(in, version);
+}
+
+ApiResult<void> apply(const model::UpdateFunctionConfigurationRequest& in, Version& version) {
+  return apply_common(in, version);
+}
+
+model::FunctionConfiguration describe(const Version& version, const std::string& arn,
+                                      bool with_state) {
+  model::FunctionConfiguration out;
+  out.set_function_name(version.name.str()).set_function_arn(arn).set_runtime(version.runtime);
+  out.set_role(version.role).set_handler(version.handler);
+  out.set_code_size(static_cast<std::int64_t>(version.package.zip_bytes));
+  out.set_code_sha256(functions::code_sha256(version.package)).set_version(version.version);
+  out.set_description(version.description).set_timeout(version.timeout_seconds);
+  out.set_memory_size(version.memory_mb)
+      .set_last_modified(iso_millis(version.last_modified, "+0000"));
+  out.set_revision_id(version.revision_id).set_package_type(version.package_type);
+  out.set_architectures({version.architecture}).set_config_sha256(version.config_sha256);
+  model::EphemeralStorage storage;
+  storage.set_size(version.tmp_mb);
+  out.set_ephemeral_storage(storage);
+  model::TracingConfigResponse tracing;
+  tracing.set_mode(version.tracing_mode);
+  out.set_tracing_config(tracing);
+  model::SnapStartResponse snap;
+  snap.set_apply_on("None").set_optimization_status("Off");
+  out.set_snap_start(snap);
+  model::LoggingConfig logging;
+  bool json = version.log_format == functions::LogFormat::json;
+  logging.set_log_format(json ? "JSON" : "Text");
+  if (json) {
+    logging.set_application_log_level(version.application_log_level);
+    logging.set_system_log_level(version.system_log_level);
+  }
+  logging.set_log_group(version.log_group.empty() ? "/aws/lambda/" + version.name.str()
+                                                  : version.log_group);
+  out.set_logging_config(logging);
+  if (!version.environment.empty()) {
+    model::EnvironmentResponse environment;
+    environment.set_variables(version.environment);
+    out.set_environment(environment);
+  }
+  if (!version.layers.empty()) {
+    std::vector<model::Layer> layers;
+    for (const auto& layer : version.layers) {
+      model::Layer item;
+      item.set_arn(layer.arn).set_code_size(static_cast<std::int64_t>(layer.package.zip_bytes));
+      layers.push_back(item);
+    }
+    out.set_layers(std::move(layers));
+  }
+  if (with_state) describe_state(version, out);
+  return out;
+}
+
+// Function and layers share one bound.
+ApiResult<void> check_unzipped(const functions::Version& version) {
+  std::uint64_t layers = 0;
+  for (const auto& layer : version.layers) layers += layer.package.unzipped_bytes;
+  if (layers >= limits::package_unzipped_bytes) {
+    return refuse(invalid(fmt::format("Layers consume more than the available size of {} bytes",
+                                      limits::package_unzipped_bytes)));
+  }
+  std::uint64_t total = layers + version.package.unzipped_bytes;
+  if (total < limits::package_unzipped_bytes) return {};
+  return refuse(
+      invalid(fmt::format("Function code combined with layers exceeds the maximum allowed "
+                          "size of {} bytes. The actual size is {} bytes.",
+                          limits::package_unzipped_bytes, total)));
+}
+
+ApiResult<void> check_role(std::string_view role, const AccountId& account) {
+  // arn:aws:iam::ACCOUNT:role/NAME; the pattern was checked with the shape.
+  auto owner = fmt::format("::{}:role/", account.str());
+  if (role.find(owner) != role.npos) return {};
+  return refuse(invalid("Cross-account pass role is not allowed."));
+}
+
+std::string config_digest(const Version& version) {
+  // Each part with its length before it, so that no two configurations read the same.
+  std::string text;
+  auto add = [&text](std::string_view part) { text += fmt::format("{}:{}", part.size(), part); };
+  for (const std::string* part :
+       {&version.name.value, &version.description, &version.runtime, &version.handler,
+        &version.role, &version.architecture, &version.package_type, &version.application_log_level,
+        &version.system_log_level, &version.log_group, &version.tracing_mode,
+        &version.dead_letter_arn, &version.extra}) {
+    add(*part);
+  }
+  for (int number : {version.timeout_seconds, version.memory_mb, version.tmp_mb,
+                     static_cast<int>(version.log_format)}) {
+    add(std::to_string(number));
+  }
+  for (const auto& [key, value] : version.environment) {
+    add(key);
+    add(value);
+  }
+  for (const auto& layer : version.layers) add(layer.arn);
+  std::array<unsigned char, 32> digest{};
+  EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha256(), nullptr);
+  return base64({reinterpret_cast<const char*>(digest.data()), digest.size()});
+}
+
+}  // namespace mayfly::lambda

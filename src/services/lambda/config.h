@@ -1,0 +1,31 @@
+// Config: a function's configuration between the API's shapes and functions::Version.
+#pragma once
+
+#include <string>
+
+#include "api/lambda.h"
+#include "functions/model.h"
+#include "services/lambda/errors.h"
+
+namespace mayfly::lambda {
+
+namespace model = api::lambda;
+
+// Takes over what the request sets; the rest stays. Layers are the caller's to resolve.
+ApiResult<void> apply(const model::CreateFunctionRequest& in, functions::Version& version);
+ApiResult<void> apply(const model::UpdateFunctionConfigurationRequest& in,
+                      functions::Version& version);
+
+// As Get, Create, Update answer it; lists leave out the state (with_state false).
+model::FunctionConfiguration describe(const functions::Version& version, const std::string& arn,
+                                      bool with_state);
+
+// Function and layers share one bound on their unzipped size.
+ApiResult<void> check_unzipped(const functions::Version& version);
+// Any role of the function's own account will do until identity is built whole.
+ApiResult<void> check_role(std::string_view role, const AccountId& account);
+
+// base64 SHA-256 over everything that makes one version differ from another, code excepted.
+std::string config_digest(const functions::Version& version);
+
+}  // namespace mayfly::lambda

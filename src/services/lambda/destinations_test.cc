@@ -1,0 +1,201 @@
+#include "services/lambda/destinations.h"
+
+#include "services/lambda/fixture_test.h"
+
+namespace mayfly::lambda::test {
+namespace {
+
+const std::string arn = "arn:aws:lambda:us-east-1:000000000000:function:";
+
+model::DestinationConfig destinations(const std::string& success, const std::string& failure) {
+  model::DestinationConfig out;
+  if (!success.empty()) out.set_on_success(model::OnSuccess().set_destination(success));
+  if (!failure.empty()) out.set_on_failure(model::OnFailure().set_destination(failure));
+  return out;
+}
+
+model::PutFunctionEventInvokeConfigRequest put(const std::string& name, const std::string& success,
+                                               const std::string& failure) {
+  model::PutFunctionEventInvokeConfigRequest in;
+  in.set_function_name(name).set_destination_config(destinations(success, failure));
+  return in;
+}
+
+invoke::AsyncEvent event_of(const std::string& name) {
+  invoke::AsyncEvent out{.scope = home, .name = FunctionName(name), .qualifier = {}, .event = {}};
+  out.event.id = RequestId("event-1");
+  out.event.payload = "{ \"order\": 7 }";
+  return out;
+}
+
+invoke::AsyncTarget resolve(House& house, const std::string& name, std::string qualifier = {}) {
+  auto target = house.loop.run_until(
+      house.service->resolve_async(home, FunctionName(name), std::move(qualifier)));
+  REQUIRE(target);
+  return *target;
+}
+
+TEST_CASE("functions are destinations, shown and updated one by one") {
+  House house;
+  house.create("f");
+  house.create("good");
+  house.create("bad");
+  auto out = house.ok<model::FunctionEventInvokeConfig>(
+      "PutFunctionEventInvokeConfig", put("f", arn + "good", arn + "bad:$LATEST"));
+  CHECK(*out.destination_config()->on_success()->destination() == arn + "good");
+  CHECK(*out.destination_config()->on_failure()->destination() == arn + "bad:$LATEST");
+  model::UpdateFunctionEventInvokeConfigRequest update;
+  update.set_function_name("f").set_destination_config(destinations("", arn + "good"));
+  out = house.ok<model::FunctionEventInvokeConfig>("UpdateFunctionEventInvokeConfig", update);
+  CHECK(*out.destination_config()->on_success()->destination() == arn + "good");
+  CHECK(*out.destination_config()->on_failure()->destination() == arn + "good");
+  house.stop();
+  house.start();
+  model::GetFunctionEventInvokeConfigRequest get;
+  get.set_function_name("f");
+  out = house.ok<model::FunctionEventInvokeConfig>("GetFunctionEventInvokeConfig", get);
+  CHECK(*out.destination_config()->on_failure()->destination() == arn + "good");
+  out = house.ok<model::FunctionEventInvokeConfig>("PutFunctionEventInvokeConfig",
+                                                   put("f", arn + "good", ""));
+  CHECK_FALSE(out.destination_config()->on_failure()->destination());
+}
+
+TEST_CASE("what cannot take a record is refused when it is configured") {
+  House house;
+  house.create("f");
+  const std::string code = "InvalidParameterValueException 400: ";
+  auto refused = [&](const std::string& success, const std::string& failure) {
+    return house.refused("PutFunctionEventInvokeConfig", put("f", success, failure));
+  };
+  for (const char* service : {"sqs", "sns", "events"}) {
+    std::string to = fmt::format("arn:aws:{}:us-east-1:000000000000:x", service);
+    CHECK(refused(to, "") ==
+          fmt::format("{}The destination ARN {} is not valid: this server has no service '{}' yet "
+                      "that could take the record; a Lambda function can.",
+                      code, to, service));
+    CHECK(refused("", to).starts_with(code));
+  }
+  CHECK(refused("", "arn:aws:s3:::bucket").find("no service 's3'") != std::string::npos);
+  CHECK(refused("arn:aws:s3:::bucket", "").find("a bucket takes failures") != std::string::npos);
+  CHECK(refused(arn + "f", "") ==
+        code + "You can't specify the function as a destination for itself.");
+  CHECK(refused(arn + "none", "").find("there is no such function") != std::string::npos);
+  CHECK(refused("arn:aws:lambda:us-east-1:111111111111:function:g", "")
+            .find("of the same account and region") != std::string::npos);
+  CHECK(refused("arn:aws:lambda:eu-west-1:000000000000:function:g", "")
+            .find("of the same account and region") != std::string::npos);
+  model::GetFunctionEventInvokeConfigRequest get;
+  get.set_function_name("f");
+  CHECK(house.refused("GetFunctionEventInvokeConfig", get).starts_with("ResourceNotFound"));
+}
+
+TEST_CASE("a record tells of a success") {
+  House house;
+  house.create("f");
+  house.create("good");
+  house.done("PutFunctionEventInvokeConfig", put("f", arn + "good", ""));
+  auto target = resolve(house, "f");
+  CHECK_FALSE(target.on_failure);
+  auto event = event_of("f");
+  events::Outcome outcome;
+  outcome.payload = "not json";
+  outcome.executed_version = "$LATEST";
+  auto told = target.on_success({.condition = invoke::Ending::Condition::success,
+                                 .event = event,
+                                 .invoked_arn = target.invoked_arn,
+                                 .invocations = 1,
+                                 .outcome = &outcome});
+  REQUIRE(told);
+  CHECK(told->name.str() == "good");
+  CHECK(told->event.id.str().size() == 36);
+  CHECK(told->event.payload ==
+        R"({"version":"1.0","timestamp":"2026-01-01T00:00:00.000Z","requestContext":{)"
+        R"("requestId":"event-1","functionArn":"arn:aws:lambda:us-east-1:000000000000:function:f)"
+        R"(:$LATEST","condition":"Success","approximateInvokeCount":1},)"
+        R"("requestPayload":{ "order": 7 },)"
+        R"("responseContext":{"statusCode":200,"executedVersion":"$LATEST"},)"
+        R"("responsePayload":"not json"})");
+  outcome.payload = "\"" + std::string(limits::invoke_async_payload_bytes, 'x') + "\"";
+  auto large = target.on_success({.event = event, .invoked_arn = "a", .outcome = &outcome});
+  REQUIRE_FALSE(large);
+  CHECK(large.error().kind == ErrorKind::too_large);
+  model::DeleteFunctionRequest gone;
+  gone.set_function_name("good");
+  house.done("DeleteFunction", gone);
+  outcome.payload = "1";
+  auto missing = target.on_success({.event = event, .invoked_arn = "a", .outcome = &outcome});
+  REQUIRE_FALSE(missing);
+  CHECK(missing.error().kind == ErrorKind::not_found);
+}
+
+TEST_CASE("a record tells of a failure, with the configuration of the qualifier that was called") {
+  House house;
+  house.create("f");
+  house.create("bad");
+  std::string version = house.publish("f", "one");
+  model::PutFunctionEventInvokeConfigRequest in = put("f", "", arn + "bad");
+  in.set_qualifier(version).set_maximum_retry_attempts(1);
+  house.done("PutFunctionEventInvokeConfig", in);
+  CHECK_FALSE(resolve(house, "f").on_failure);
+  CHECK(resolve(house, "f").max_retries == 2);
+  auto target = resolve(house, "f", version);
+  CHECK(target.max_retries == 1);
+  auto event = event_of("f");
+  events::Outcome outcome;
+  outcome.kind = events::Outcome::Kind::function_error;
+  outcome.payload = R"({"errorMessage":"no"})";
+  outcome.error_class = "Unhandled";
+  outcome.executed_version = version;
+  auto told = target.on_failure({.condition = invoke::Ending::Condition::retries_exhausted,
+                                 .event = event,
+                                 .invoked_arn = target.invoked_arn,
+                                 .invocations = 2,
+                                 .outcome = &outcome});
+  REQUIRE(told);
+  CHECK(told->event.payload ==
+        R"({"version":"1.0","timestamp":"2026-01-01T00:00:00.000Z","requestContext":{)"
+        R"("requestId":"event-1","functionArn":"arn:aws:lambda:us-east-1:000000000000:function:f)"
+        R"(:1","condition":"RetriesExhausted","approximateInvokeCount":2},)"
+        R"("requestPayload":{ "order": 7 },)"
+        R"("responseContext":{"statusCode":200,"executedVersion":"1","functionError":"Unhandled"},)"
+        R"("responsePayload":{"errorMessage":"no"}})");
+  for (auto [condition, name] :
+       {std::pair{invoke::Ending::Condition::event_age_exceeded, "EventAgeExceeded"},
+        std::pair{invoke::Ending::Condition::zero_reserved_concurrency,
+                  "ZeroReservedConcurrency"}}) {
+    told = target.on_failure({.condition = condition, .event = event, .invoked_arn = "a"});
+    REQUIRE(told);
+    CHECK(told->event.payload.find(fmt::format(R"("condition":"{}","approximateInvokeCount":0}})",
+                                               name)) != std::string::npos);
+    CHECK(told->event.payload.find("response") == std::string::npos);
+  }
+}
+
+TEST_CASE("the invoker hears what is reserved in sum") {
+  House house;
+  house.create("f");
+  house.create("g");
+  auto reserve = [&](const std::string& name, int concurrency) {
+    model::PutFunctionConcurrencyRequest in;
+    in.set_function_name(name).set_reserved_concurrent_executions(concurrency);
+    house.done("PutFunctionConcurrency", in);
+  };
+  reserve("f", 100);
+  reserve("g", 50);
+  CHECK(house.invoker.reserved == 150);
+  reserve("f", 10);
+  CHECK(house.invoker.reserved == 60);
+  house.stop();
+  house.invoker.reserved = 0;
+  house.start();
+  CHECK(house.invoker.reserved == 60);
+  model::DeleteFunctionRequest gone;
+  gone.set_function_name("f");
+  house.done("DeleteFunction", gone);
+  CHECK(house.invoker.reserved == 50);
+  reserve("g", 0);
+  CHECK(house.invoker.reserved == 0);
+}
+
+}  // namespace
+}  // namespace mayfly::lambda::test

@@ -1,0 +1,91 @@
+// Invoke, and its deprecated asynchronous elder.
+#include "base/limits.h"
+#include "services/lambda/invoke_input.h"
+#include "services/lambda/service.h"
+#include "services/lambda/text.h"
+
+namespace mayfly::lambda {
+
+Service::Answer Service::invoke(Call& call, Record input) {
+  model::InvocationRequest in(std::move(input));
+  if (in.tenant_id()) co_return refuse(unbuilt("TenantId"));
+  if (in.durable_execution_name()) co_return refuse(unbuilt("DurableExecutionName"));
+  std::string type(in.invocation_type().value_or("RequestResponse"));
+  std::string_view payload = in.payload().value_or("");
+  std::size_t most =
+      type == "Event" ? limits::invoke_async_payload_bytes : limits::invoke_sync_payload_bytes;
+  if (payload.size() > most) co_return refuse(too_large(most, "InvokeFunction"));
+  CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name(), in.qualifier()));
+  CO_TRY(require_qualifier(ref));
+  if (!payload.empty()) {
+    CO_TRY(check_payload(payload));
+  }
+  events::Event event;
+  event.id = call.request_id;
+  // A call without a payload hands the function an empty object.
+  event.payload = payload.empty() ? "{}" : std::string(payload);
+  CO_TRY_ASSIGN(event.client_context, read_client_context(in.client_context()));
+  event.deadline = call.deadline;
+  CO_TRY_ASSIGN(event.trace_header, follow_chain(ref, call.trace_header));
+  model::InvocationResponse out;
+  if (type == "DryRun") {
+    out.set_status_code(204);
+    co_return std::move(out).take();
+  }
+  if (type == "Event") co_return co_await invoke_event(std::move(ref), std::move(event));
+  if (type != "RequestResponse") {
+    co_return refuse(
+        constraint(type, "invocationType",
+                   "Member must satisfy enum value set: [RequestResponse, Event, DryRun]"));
+  }
+  CO_TRY_ASSIGN(Invocation ready, co_await prepare(ref, call.deadline));
+  invoke::Request request{.event = std::move(event),
+                          .invoked_arn = ready.invoked_arn,
+                          .want_log_tail = in.log_type().value_or("") == "Tail"};
+  auto outcome = co_await deps_.invoker.invoke(std::move(ready.runnable), std::move(request));
+  if (!outcome) co_return refuse(platform_error(outcome.error()));
+  out.set_status_code(200);
+  out.set_executed_version(outcome->executed_version.empty() ? ready.version
+                                                             : outcome->executed_version);
+  if (outcome->kind == events::Outcome::Kind::function_error) {
+    out.set_function_error(outcome->error_class.empty() ? "Unhandled" : outcome->error_class);
+  }
+  if (in.log_type().value_or("") == "Tail") out.set_log_result(base64(outcome->log_tail));
+  out.set_payload(std::move(outcome->payload));
+  co_return std::move(out).take();
+}
+
+Service::Answer Service::invoke_event(FunctionRef ref, events::Event event) {
+  // Its caller has gone by the time it runs.
+  event.deadline = no_deadline;
+  invoke::AsyncEvent entry{.scope = std::move(ref.scope),
+                           .name = std::move(ref.name),
+                           .qualifier = std::move(ref.qualifier),
+                           .event = std::move(event)};
+  auto queued = co_await deps_.invoker.enqueue(std::move(entry));
+  if (!queued) co_return refuse(platform_error(queued.error()));
+  model::InvocationResponse out;
+  out.set_status_code(202);
+  co_return std::move(out).take();
+}
+
+Service::Answer Service::invoke_async(Call& call, Record input) {
+  model::InvokeAsyncRequest in(std::move(input));
+  std::string_view payload = in.invoke_args().value_or("");
+  if (payload.size() > limits::invoke_async_payload_bytes) {
+    co_return refuse(too_large(limits::invoke_async_payload_bytes, "InvokeAsync"));
+  }
+  CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name()));
+  CO_TRY(require_qualifier(ref));
+  CO_TRY(check_payload(payload));
+  events::Event event;
+  event.id = call.request_id;
+  event.payload = payload;
+  CO_TRY_ASSIGN(event.trace_header, follow_chain(ref, call.trace_header));
+  CO_TRY(co_await invoke_event(std::move(ref), std::move(event)));
+  model::InvokeAsyncResponse out;
+  out.set_status(202);
+  co_return std::move(out).take();
+}
+
+}  // namespace mayfly::lambda

@@ -1,0 +1,76 @@
+// Tags of functions.
+#include "services/lambda/paging.h"
+#include "services/lambda/service.h"
+
+namespace mayfly::lambda {
+
+namespace {
+
+constexpr std::size_t tag_key_chars = 128;
+constexpr std::size_t tag_value_chars = 256;
+
+ApiResult<FunctionRef> taggable(std::string_view resource, const Scope& here) {
+  if (resource.find(":event-source-mapping:") != resource.npos ||
+      resource.find(":code-signing-config:") != resource.npos) {
+    return refuse(resource_not_found());
+  }
+  auto ref = parse_function(resource, {}, here);
+  if (ref && !ref->qualifier.empty()) {
+    return refuse(
+        invalid("Tags on function aliases and versions are not supported. Please specify a "
+                "function ARN."));
+  }
+  return ref;
+}
+
+}  // namespace
+
+ApiResult<void> check_tags(const std::map<std::string, std::string>& tags) {
+  if (tags.size() > most_tags) {
+    return refuse(invalid(fmt::format(
+        "Number of tags exceeds resource tag limit. Tags: {}, limit: {}", tags.size(), most_tags)));
+  }
+  for (const auto& [key, value] : tags) {
+    if (key.empty() || key.size() > tag_key_chars || key.starts_with("aws:")) {
+      return refuse(invalid(fmt::format("The tag key {} is not valid.", json_quoted(key))));
+    }
+    if (value.size() > tag_value_chars) {
+      return refuse(invalid(fmt::format("The value of tag {} is longer than {} characters.",
+                                        json_quoted(key), tag_value_chars)));
+    }
+  }
+  return {};
+}
+
+Service::Answer Service::tag_resource(Call& call, Record input) {
+  model::TagResourceRequest in(std::move(input));
+  CO_TRY_ASSIGN(FunctionRef ref, taggable(in.resource().value_or(""), call.scope));
+  auto tags = in.tags();
+  CO_TRY(co_await change(ref, [&tags](Function& function) -> ApiResult<void> {
+    for (const auto& [key, value] : tags) function.tags[std::string(key)] = value;
+    return check_tags(function.tags);
+  }));
+  co_return Record();
+}
+
+Service::Answer Service::untag_resource(Call& call, Record input) {
+  model::UntagResourceRequest in(std::move(input));
+  CO_TRY_ASSIGN(FunctionRef ref, taggable(in.resource().value_or(""), call.scope));
+  auto keys = in.tag_keys();
+  CO_TRY(co_await change(ref, [&keys](Function& function) -> ApiResult<void> {
+    for (std::string_view key : keys) function.tags.erase(std::string(key));
+    return {};
+  }));
+  co_return Record();
+}
+
+Service::Answer Service::list_tags(Call& call, Record input) {
+  model::ListTagsRequest in(std::move(input));
+  CO_TRY_ASSIGN(FunctionRef ref, taggable(in.resource().value_or(""), call.scope));
+  CO_TRY_ASSIGN(const Function* function, require(ref));
+  model::ListTagsResponse out;
+  out.set_tags(function->tags);
+  co_return std::move(out).take();
+}
+
+}  // namespace mayfly::lambda

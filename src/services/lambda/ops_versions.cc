@@ -1,0 +1,77 @@
+// Published versions.
+#include "services/lambda/config.h"
+#include "services/lambda/paging.h"
+#include "services/lambda/service.h"
+
+namespace mayfly::lambda {
+
+functions::Version& Service::publish(Function& function, std::string_view description) const {
+  Version version = function.latest;
+  version.version = std::to_string(++function.last_published);
+  version.description = description;
+  version.revision_id = deps_.random.uuid4();
+  // config_sha256 stays that of $LATEST: the next publishing compares by it.
+  return function.versions.emplace(function.last_published, std::move(version)).first->second;
+}
+
+Service::Answer Service::publish_version(Call& call, Record input) {
+  model::PublishVersionRequest in(std::move(input));
+  CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name()));
+  ref.qualifier.clear();
+  if (in.publish_to()) co_return refuse(unbuilt("PublishTo"));
+  std::string number;
+  CO_TRY(co_await change(ref, [&](Function& function) -> ApiResult<void> {
+    Version& latest = function.latest;
+    if (in.revision_id() && *in.revision_id() != latest.revision_id) {
+      return refuse(revision_moved("GetFunction/GetAlias"));
+    }
+    if (auto settled = require_settled(function); !settled) return settled;
+    std::string current = functions::code_sha256(latest.package);
+    if (in.code_sha256() && !in.code_sha256()->empty() && *in.code_sha256() != current) {
+      return refuse(invalid(fmt::format(
+          "CodeSHA256 ({}) is different from current CodeSHA256 in $LATEST ({}). Please "
+          "try again with the CodeSHA256 in $LATEST.",
+          *in.code_sha256(), current)));
+    }
+    if (!function.versions.empty()) {
+      const Version& last = function.versions.rbegin()->second;
+      if (last.package.sha256 == latest.package.sha256 &&
+          last.config_sha256 == latest.config_sha256) {
+        number = last.version;  // nothing changed since: the same version again
+        return {};
+      }
+    }
+    number = publish(function, in.description().value_or(latest.description)).version;
+    latest.revision_id = deps_.random.uuid4();
+    return {};
+  }));
+  ref.qualifier = number;
+  CO_TRY_ASSIGN(const Version* version, require_version(ref));
+  co_return describe_whole(*version, ref.arn()).take();
+}
+
+Service::Answer Service::list_versions_by_function(Call& call, Record input) {
+  model::ListVersionsByFunctionRequest in(std::move(input));
+  CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name()));
+  ref.qualifier.clear();
+  CO_TRY_ASSIGN(const Function* function, require(ref));
+  CO_TRY_ASSIGN(std::string marker, read_marker(in.marker()));
+  std::size_t limit = page_size(in.max_items());
+  std::vector<model::FunctionConfiguration> page;
+  if (marker.empty())
+    page.push_back(describe(function->latest, function->arn() + ":$LATEST", false));
+  int done = marker.empty() ? 0 : std::atoi(marker.c_str());
+  model::ListVersionsByFunctionResponse out;
+  for (auto at = function->versions.upper_bound(done); at != function->versions.end(); ++at) {
+    if (page.size() == limit) {
+      out.set_next_marker(write_marker(std::to_string(done)));
+      break;
+    }
+    page.push_back(describe(at->second, function->arn() + ":" + at->second.version, false));
+    done = at->first;
+  }
+  out.set_versions(std::move(page));
+  co_return std::move(out).take();
+}
+
+}  // namespace mayfly::lambda

@@ -1,0 +1,128 @@
+#include "services/lambda/runnable.h"
+
+#include "services/lambda/service.h"
+
+namespace mayfly::lambda {
+
+std::string concurrency_key(const Scope& scope, const FunctionName& name) {
+  return fmt::format("{}/{}/{}", scope.account.str(), scope.region.str(), name.str());
+}
+
+std::string pool_key(const Scope& scope, const functions::Version& version, bool provisioned) {
+  return fmt::format("{}/{}/{}/{}{}", concurrency_key(scope, version.name), version.version,
+                     version.package.sha256, version.config_sha256,
+                     provisioned ? "/provisioned" : "");
+}
+
+int provisioned_for(const functions::Function& function, std::string_view version) {
+  int out = 0;
+  for (const auto& [qualifier, config] : function.provisioned) {
+    auto alias = function.aliases.find(qualifier);
+    bool leads =
+        alias == function.aliases.end() ? qualifier == version : alias->second.version == version;
+    if (leads) out += config.requested;
+  }
+  return out;
+}
+
+int provisioned_in_sum(const functions::Function& function) {
+  int out = 0;
+  for (const auto& [qualifier, config] : function.provisioned) out += config.requested;
+  return out;
+}
+
+invoke::Runnable make_runnable(const functions::Function& function,
+                               const functions::Version& version, std::filesystem::path code,
+                               std::filesystem::path layers) {
+  invoke::Runnable out;
+  out.provisioned = provisioned_for(function, version.version);
+  out.pool_key = pool_key(function.scope, version, out.provisioned > 0);
+  out.concurrency_key = concurrency_key(function.scope, function.name);
+  out.scope = function.scope;
+  out.name = function.name;
+  out.version = version.version;
+  out.function_arn = function.arn();
+  out.runtime = version.runtime;
+  out.handler = version.handler;
+  out.role_arn = version.role;
+  out.code_dir = std::move(code);
+  out.layers_dir = std::move(layers);
+  out.environment = version.environment;
+  out.timeout_seconds = version.timeout_seconds;
+  out.memory_mb = version.memory_mb;
+  out.tmp_mb = version.tmp_mb;
+  out.log_group =
+      version.log_group.empty() ? "/aws/lambda/" + function.name.str() : version.log_group;
+  out.json_logs = version.log_format == functions::LogFormat::json;
+  out.application_log_level = version.application_log_level;
+  out.system_log_level = version.system_log_level;
+  out.reserved_concurrency = function.reserved_concurrency;
+  return out;
+}
+
+io::Task<Result<invoke::Runnable>> Service::runnable(FunctionRef ref,
+                                                     functions::Resolved resolved) {
+  // The pointers of `resolved` end at the first suspension: what is needed is copied before.
+  invoke::Runnable out = make_runnable(*resolved.function, *resolved.version, {}, {});
+  functions::PackageRef package = resolved.version->package;
+  std::vector<functions::LayerRef> layers = resolved.version->layers;
+  if (resolved.version->state == functions::State::failed) {
+    co_return fail(ErrorKind::conflict,
+                   fmt::format("The operation cannot be performed at this time. The function {} is "
+                               "currently in the following state: Failed",
+                               ref.name.str()));
+  }
+  CO_TRY_ASSIGN(out.code_dir, co_await deps_.packages.directory(std::move(package)));
+  CO_TRY_ASSIGN(out.layers_dir, co_await deps_.packages.layers_directory(std::move(layers)));
+  co_return out;
+}
+
+io::Task<ApiResult<Service::Invocation>> Service::prepare(FunctionRef ref, Deadline deadline) {
+  auto active = co_await wait_active(ref, deadline);
+  if (!active) co_return refuse(from(active.error()));
+  auto resolved = deps_.registry.resolve(ref.scope, ref.name, ref.qualifier, deps_.random);
+  if (!resolved) co_return refuse(function_not_found(ref.arn()));
+  Invocation out;
+  out.invoked_arn = resolved->invoked_arn;
+  out.version = resolved->version->version;
+  // Warm calls find what was prepared before; a change of the function forgets it.
+  auto known = prepared_.find({ref.scope, ref.name});
+  if (known != prepared_.end()) {
+    if (auto at = known->second.find(out.version); at != known->second.end()) {
+      out.runnable = at->second;
+      co_return out;
+    }
+  }
+  std::string revision = resolved->version->revision_id;
+  auto ready = co_await runnable(ref, *resolved);
+  if (!ready) co_return refuse(from(ready.error()));
+  out.runnable = std::make_shared<const invoke::Runnable>(std::move(*ready));
+  FunctionRef exact = ref;
+  exact.qualifier = out.version;
+  auto now = require_version(exact);
+  if (now && (*now)->revision_id == revision) {
+    prepared_[{ref.scope, ref.name}][out.version] = out.runnable;
+  }
+  co_return out;
+}
+
+io::Task<Result<invoke::AsyncTarget>> Service::resolve_async(Scope scope, FunctionName name,
+                                                             std::string qualifier) {
+  FunctionRef ref{std::move(scope), std::move(name), std::move(qualifier)};
+  CO_TRY(co_await wait_active(ref, no_deadline));
+  CO_TRY_ASSIGN(auto resolved,
+                deps_.registry.resolve(ref.scope, ref.name, ref.qualifier, deps_.random));
+  invoke::AsyncTarget target{.runnable = invoke::Runnable{}, .invoked_arn = resolved.invoked_arn};
+  std::string which = ref.qualifier.empty() ? "$LATEST" : ref.qualifier;
+  auto config = resolved.function->event_configs.find(which);
+  if (config != resolved.function->event_configs.end()) {
+    target.max_retries = config->second.max_retries.value_or(target.max_retries);
+    target.max_age_seconds = config->second.max_age_seconds.value_or(target.max_age_seconds);
+    target.on_success = handover_to(config->second.on_success_arn);
+    target.on_failure = handover_to(config->second.on_failure_arn);
+  }
+  target.runnable = co_await runnable(ref, resolved);
+  co_return target;
+}
+
+}  // namespace mayfly::lambda

@@ -1,0 +1,27 @@
+// Runnable: from a resolved function version to what invoke/ runs.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "functions/model.h"
+#include "invoke/invoker.h"
+
+namespace mayfly::lambda {
+
+// What reserved concurrency counts by, and what retire() names.
+std::string concurrency_key(const Scope& scope, const FunctionName& name);
+// Environments are shared while version, code and configuration are the same; those of a version
+// with provisioned concurrency are initialised for that.
+std::string pool_key(const Scope& scope, const functions::Version& version, bool provisioned);
+// Environments that the configurations of a version and of aliases that lead to it ask for.
+int provisioned_for(const functions::Function& function, std::string_view version);
+
+// All that the function's configurations ask for.
+int provisioned_in_sum(const functions::Function& function);
+
+invoke::Runnable make_runnable(const functions::Function& function,
+                               const functions::Version& version, std::filesystem::path code,
+                               std::filesystem::path layers);
+
+}  // namespace mayfly::lambda

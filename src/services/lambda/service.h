@@ -1,0 +1,242 @@
+// Service: the Lambda API 2015-03-31 over functions/ and invoke/. One member per operation
+// (ops_*.cc), registered by name in operations().
+//
+// Owns: the work that settles a function after a change (pending → active), the endpoints that are
+// no operations (code downloads, function URLs), the readers that guard/ and invoke/ call.
+// Called by: front/ (operations), mayfly/ (wiring). Thread: loop. Ends with close(), after which no
+// background work is left.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/lambda.h"
+#include "api/operation.h"
+#include "base/limits.h"
+#include "functions/package_store.h"
+#include "functions/registry.h"
+#include "guard/guard.h"
+#include "invoke/invoker.h"
+#include "io/park.h"
+#include "services/lambda/errors.h"
+#include "services/lambda/names.h"
+#include "services/lambda/raw.h"
+
+namespace mayfly::lambda {
+
+namespace model = api::lambda;
+
+struct Settings {
+  // What this machine runs; a function for another architecture is refused.
+  std::vector<std::string> architectures{"x86_64"};
+  int account_concurrency = limits::account_concurrency;
+  int unreserved_concurrency_min = limits::account_concurrency_unreserved_min;
+  // The first one that a client's Host ends in is used for function URLs, else the first of all.
+  std::vector<std::string> host_suffixes{"localhost", "localhost.localstack.cloud"};
+};
+
+struct Deps {
+  io::Loop& loop;
+  Random& random;
+  functions::Registry& registry;
+  functions::PackageStore& packages;
+  invoke::Invoker& invoker;
+  guard::Guard& guard;
+  Settings settings;
+  // What a runtime identifier comes to on this machine: nothing to say, a warning that another
+  // version runs in its place, or why it cannot run. Absent: every identifier is taken.
+  std::function<Result<std::string>(std::string_view identifier)> runtime_warning = {};
+};
+
+class Service final : public guard::ResourcePolicies {
+ public:
+  explicit Service(Deps deps);
+  ~Service() override;
+
+  // The handlers for front/. The Service outlives them.
+  api::Service operations();
+  // GET /_mayfly/code/…: packages by signed, expiring links.
+  io::Task<RawResponse> serve_code(RawRequest request);
+  // <url id>.lambda-url.<region>.<suffix>: function URLs.
+  io::Task<RawResponse> serve_url(RawRequest request);
+
+  // Resumes what a crash left pending and removes packages nobody uses. Before serving.
+  io::Task<Result<>> start();
+  io::Task<void> close();
+
+  std::vector<guard::PolicyStatement> statements(std::string_view resource_arn) override;
+  // For invoke/: what an event of the asynchronous queue runs.
+  io::Task<Result<invoke::AsyncTarget>> resolve_async(Scope scope, FunctionName name,
+                                                      std::string qualifier);
+
+ private:
+  using Call = api::Call;
+  using Record = wire::Record;
+  using Answer = io::Task<ApiResult<Record>>;
+  using Function = functions::Function;
+  using Version = functions::Version;
+
+  // functions (ops_functions.cc, ops_update.cc)
+  Answer create_function(Call& call, Record input);
+  Answer get_function(Call& call, Record input);
+  Answer get_function_configuration(Call& call, Record input);
+  Answer list_functions(Call& call, Record input);
+  Answer delete_function(Call& call, Record input);
+  Answer update_function_code(Call& call, Record input);
+  Answer update_function_configuration(Call& call, Record input);
+  Answer get_function_code_signing_config(Call& call, Record input);
+  // versions (ops_versions.cc)
+  Answer publish_version(Call& call, Record input);
+  Answer list_versions_by_function(Call& call, Record input);
+  // aliases (ops_aliases.cc)
+  Answer create_alias(Call& call, Record input);
+  Answer get_alias(Call& call, Record input);
+  Answer list_aliases(Call& call, Record input);
+  Answer update_alias(Call& call, Record input);
+  Answer delete_alias(Call& call, Record input);
+  // tags (ops_tags.cc)
+  Answer tag_resource(Call& call, Record input);
+  Answer untag_resource(Call& call, Record input);
+  Answer list_tags(Call& call, Record input);
+  // layers (ops_layers.cc, ops_layer_policy.cc)
+  Answer publish_layer_version(Call& call, Record input);
+  Answer get_layer_version(Call& call, Record input);
+  Answer get_layer_version_by_arn(Call& call, Record input);
+  Answer list_layers(Call& call, Record input);
+  Answer list_layer_versions(Call& call, Record input);
+  Answer delete_layer_version(Call& call, Record input);
+  Answer add_layer_version_permission(Call& call, Record input);
+  Answer remove_layer_version_permission(Call& call, Record input);
+  Answer get_layer_version_policy(Call& call, Record input);
+  // policy (ops_policy.cc)
+  Answer add_permission(Call& call, Record input);
+  Answer remove_permission(Call& call, Record input);
+  Answer get_policy(Call& call, Record input);
+  // function URLs (ops_urls.cc)
+  Answer create_function_url_config(Call& call, Record input);
+  Answer get_function_url_config(Call& call, Record input);
+  Answer update_function_url_config(Call& call, Record input);
+  Answer delete_function_url_config(Call& call, Record input);
+  Answer list_function_url_configs(Call& call, Record input);
+  // account and concurrency (ops_account.cc)
+  Answer get_account_settings(Call& call, Record input);
+  Answer put_function_concurrency(Call& call, Record input);
+  Answer get_function_concurrency(Call& call, Record input);
+  Answer delete_function_concurrency(Call& call, Record input);
+  // provisioned concurrency (ops_provisioned.cc)
+  Answer put_provisioned_concurrency_config(Call& call, Record input);
+  Answer get_provisioned_concurrency_config(Call& call, Record input);
+  Answer delete_provisioned_concurrency_config(Call& call, Record input);
+  Answer list_provisioned_concurrency_configs(Call& call, Record input);
+  // asynchronous invocation (ops_event_invoke_config.cc)
+  Answer put_function_event_invoke_config(Call& call, Record input);
+  Answer get_function_event_invoke_config(Call& call, Record input);
+  Answer update_function_event_invoke_config(Call& call, Record input);
+  Answer delete_function_event_invoke_config(Call& call, Record input);
+  Answer list_function_event_invoke_configs(Call& call, Record input);
+  // loops of functions (ops_recursion.cc)
+  Answer put_function_recursion_config(Call& call, Record input);
+  Answer get_function_recursion_config(Call& call, Record input);
+  // invoke (ops_invoke.cc)
+  Answer invoke(Call& call, Record input);
+  Answer invoke_async(Call& call, Record input);
+  // ops_invoke_stream.cc
+  Answer invoke_with_response_stream(Call& call, Record input);
+
+  // Reads the function's name and asks guard/ where it is of another account.
+  ApiResult<FunctionRef> named(const Call& call, std::optional<std::string_view> name,
+                               std::optional<std::string_view> qualifier = std::nullopt) const;
+  // The function, or ResourceNotFoundException naming `ref`.
+  ApiResult<const Function*> require(const FunctionRef& ref) const;
+  // The version or alias, likewise; an alias does not draw among its weights.
+  ApiResult<const Version*> require_version(const FunctionRef& ref) const;
+  // The qualifier must be $LATEST, a version or an alias that is there.
+  ApiResult<void> require_qualifier(const FunctionRef& ref) const;
+  // Changes a function; `apply` may refuse, then nothing happens.
+  io::Task<ApiResult<void>> change(FunctionRef ref,
+                                   std::function<ApiResult<void>(Function&)> apply);
+  // Refuses a change while an earlier one settles.
+  static ApiResult<void> require_settled(const Function& function);
+
+  // Likewise for layers; one of another account is asked for at guard/.
+  ApiResult<const functions::LayerVersion*> require_layer(const Call& call,
+                                                          std::optional<std::string_view> name,
+                                                          std::int64_t version) const;
+  io::Task<ApiResult<void>> change_layer(
+      Scope scope, std::string name, int version,
+      std::function<ApiResult<void>(functions::LayerVersion&)> apply);
+
+  io::Task<ApiResult<functions::PackageRef>> add_package(std::string zip,
+                                                         std::string_view operation);
+  io::Task<ApiResult<functions::PackageRef>> package_of(model::FunctionCode code,
+                                                        std::string_view operation);
+  // The layers' records in order, checked against each other and `here`.
+  ApiResult<std::vector<functions::LayerRef>> layers_of(std::vector<std::string_view> arns,
+                                                        const Call& call) const;
+  ApiResult<void> check_architectures(const std::vector<std::string_view>& given) const;
+  void stamp(Version& version) const;  // revision id, time of change, configuration digest
+  Version& publish(Function& function, std::string_view description) const;
+  // describe() with the state and, where another version runs in the runtime's place, a word on it.
+  model::FunctionConfiguration describe_whole(const Version& version, const std::string& arn) const;
+  ApiResult<void> check_runtime(const FunctionName& name, const std::string& runtime) const;
+  // Has the package and layers at hand, then marks the function active.
+  void settle_later(const FunctionRef& ref);
+  io::Task<void> settle(FunctionRef ref);
+  // Waits until a just created function has settled.
+  io::Task<Result<>> wait_active(FunctionRef ref, Deadline deadline);
+  io::Task<Result<invoke::Runnable>> runnable(FunctionRef ref, functions::Resolved resolved);
+  io::Task<Result<>> collect_packages(Duration grace);
+  io::Task<void> collect_later();
+
+  struct Invocation {
+    std::shared_ptr<const invoke::Runnable> runnable;
+    std::string invoked_arn;
+    std::string version;
+  };
+  // Resolves, waits until active and prepares.
+  io::Task<ApiResult<Invocation>> prepare(FunctionRef ref, Deadline deadline);
+  Answer invoke_event(FunctionRef ref, events::Event event);
+  // The trace header for another invocation in a chain, or why the chain ends here.
+  ApiResult<std::string> follow_chain(const FunctionRef& ref, std::string_view header) const;
+  // Destinations (destinations.cc).
+  Result<invoke::AsyncEvent> hand_over(const invoke::Ending& ending, const std::string& arn) const;
+  invoke::Handover handover_to(const std::string& arn) const;
+  // Tells invoke/ what the functions of an account and region have reserved, in sum.
+  void note_reservation(const Scope& scope, const FunctionName& name);
+  // Has invoke/ keep what the function's configurations ask for, and no more.
+  void follow_provisioned(const Scope& scope, const FunctionName& name);
+  io::Task<void> provision(FunctionRef version);
+  template <class Out>
+  Out describe_provisioned(const Function& function,
+                           const functions::ProvisionedConfig& config) const;
+  // Whether another `requested` environments for a qualifier fit the limits.
+  ApiResult<void> check_provisioned(const Function& function, const std::string& qualifier,
+                                    int requested) const;
+
+  std::string code_link(const Call& call, const functions::PackageRef& package) const;
+  std::string link_mac(std::string_view sha256, std::string_view expires) const;
+  std::string url_of(const functions::FunctionUrl& url, const Call& call) const;
+  // Function URLs (url_endpoint.cc).
+  io::Task<RawResponse> run_url(RawRequest request, FunctionRef ref, functions::FunctionUrl url);
+  bool url_allowed(const RawRequest& request, const FunctionRef& ref,
+                   const functions::FunctionUrl& url, api::Caller& caller);
+
+  Deps deps_;
+  std::string link_key_;  // of this run: links end with it
+  io::ParkingLot settled_;
+  io::TaskScope tasks_;
+  bool collecting_ = false;
+  std::map<Scope, std::map<FunctionName, int>> reserved_;
+  // What invoke/ was told to keep, by version.
+  std::map<std::pair<Scope, FunctionName>,
+           std::map<std::string, std::shared_ptr<const invoke::Runnable>>>
+      provisioned_;
+  // By function and version; a change of a function drops its entry.
+  std::map<std::pair<Scope, FunctionName>,
+           std::map<std::string, std::shared_ptr<const invoke::Runnable>>>
+      prepared_;
+};
+
+}  // namespace mayfly::lambda
