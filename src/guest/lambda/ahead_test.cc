@@ -8,6 +8,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/limits.h"
 #include "guest/lambda/errors.h"
 #include "guest/lambda/lean.h"
 #include "sim/manual_clock.h"
@@ -198,7 +199,7 @@ TEST_CASE("an event larger than a record goes over the socket, one of its size d
   REQUIRE(*reply);
   CHECK(house.ahead(event(std::string(4097 - fixed, 'x'))) == 0);
   auto large = house.begin(event(std::string(4097 - fixed, 'x')));
-  CHECK(house.hear(house.events) == frame(9, 0, ""));
+  CHECK(house.hear(house.events) == frame(13, 0, ""));
   CHECK(house.hear(house.socket).size() == 4097);
   house.say(house.answers, answer(3, "4"));
   REQUIRE(*large);
@@ -274,7 +275,7 @@ TEST_CASE("an event ahead that the guest returns is to be handed over anew") {
   auto third = house.ahead(event("3"));
   CHECK(house.take() == 2);
   CHECK(house.take() == 3);
-  house.say(house.answers, answer(1, "a", unread) + frame(8, 2, "") + frame(8, 3, ""));
+  house.say(house.answers, answer(1, "a", unread) + frame(12, 2, "") + frame(12, 3, ""));
   REQUIRE(*house.first);
   CHECK((**house.first)->output == Output::unread);
   auto b = house.take_up(second);
@@ -339,7 +340,7 @@ TEST_CASE("of a guest that ends, what it answered counts; what it has not taken 
 }
 
 TEST_CASE("a guest that answers twice, or what it has returned, is not believed any more") {
-  for (const auto& last : {answer(1, "again"), frame(3, 1, ""), frame(8, 9, "")}) {
+  for (const auto& last : {answer(1, "again"), frame(3, 1, ""), frame(12, 9, "")}) {
     PipedHouse house;
     house.say(house.answers, answer(1, "a") + last);
     REQUIRE(*house.first);
@@ -361,6 +362,58 @@ TEST_CASE("more events than the pipe holds are handed over anew when their turn 
   auto next = house.take_up(last + 1);
   REQUIRE(*next);
   CHECK((*next)->error().kind == ErrorKind::conflict);
+}
+
+TEST_CASE("a streamed answer comes through the pipe, its credit through the socket") {
+  constexpr std::size_t window = limits::stream_window_bytes;
+  PipedHouse house;
+  house.say(house.answers, answer(1, "a"));
+  auto streaming = event("2");
+  streaming.stream = std::make_shared<AnswerStream>(house.loop);
+  auto& stream = *streaming.stream;
+  auto reply = house.begin(streaming);
+  CHECK(house.take() == 2);
+  auto third = house.ahead(event("3"));
+  house.say(house.answers, frame(7, 2, std::string("\3\0a/b", 5)));
+  CHECK(stream.content_type == "a/b");
+  for (int i = 0; i < 8; ++i) house.say(house.answers, frame(8, 2, std::string(window / 4, 'x')));
+  CHECK(house.hear(house.socket).empty());
+  CHECK(stream.flow.take().size() == 2 * window);
+  house.loop.run_ready();
+  auto credit = u32(4) + u32(10) + u32(0) + u32(window);
+  CHECK(house.hear(house.socket) == credit + credit);
+  house.say(house.answers, frame(8, 2, "yz") + frame(9, 2, ""));
+  CHECK(stream.flow.take() == "yz");
+  CHECK(stream.flow.ended());
+  // The event behind it waits in the pipe meanwhile.
+  CHECK_FALSE(*reply);
+  house.say(house.answers, answer(2, "") + answer(3, "b"));
+  REQUIRE(*reply);
+  REQUIRE(**reply);
+  CHECK((**reply)->streamed);
+  CHECK((**reply)->output == Output::read);
+  auto next = house.take_up(third);
+  REQUIRE(*next);
+  CHECK((**next)->payload == "b");
+  CHECK(house.hear(house.socket).empty());
+}
+
+TEST_CASE("what a stream left of its credit is the next one's") {
+  constexpr std::size_t window = limits::stream_window_bytes;
+  PipedHouse house;
+  house.say(house.answers, answer(1, "a"));
+  for (std::uint32_t sequence : {2u, 3u}) {
+    auto reply = house.begin(event("collected"));
+    CHECK(house.take() == sequence);
+    house.say(house.answers, frame(7, sequence, std::string("\0\0", 2)));
+    for (int i = 0; i < 4; ++i) {
+      house.say(house.answers, frame(8, sequence, std::string(window / 4, 'x')));
+    }
+    house.say(house.answers, frame(9, sequence, "") + answer(sequence, ""));
+    REQUIRE(*reply);
+    CHECK((**reply)->payload.size() == window);
+    CHECK(house.hear(house.socket) == u32(4) + u32(10) + u32(0) + u32(window));
+  }
 }
 
 }  // namespace mayfly::guest
