@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 
-from lean_driver import HEAD, Guest, Process, _move_up, parse_records
+from lean_driver import HEAD, WINDOW, Guest, Process, _move_up, parse_records
 
 PARKED = 6
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
@@ -109,8 +109,11 @@ class ForkedGuest(Guest):
         self.socket = channel
         self.socket.settimeout(20)
         self._sequence = 0
+        self._credit = 2 * WINDOW
         self._out = out
         self._records = bytearray()
+        self.read_logs = threading.Event()
+        self.read_logs.set()
         self._reader = threading.Thread(target=self._drain, args=(log_read,), daemon=True)
         self._reader.start()
 
