@@ -73,6 +73,7 @@ class Environment {
   // Called when the jail ends by itself while no invocation runs.
   std::function<void()> on_idle_exit;
   MonoTime idle_since{};
+  bool spare = false;  // started ahead of demand, and no caller has had it
 
  private:
   // Launches a jail and waits for its guest; nullopt: ready.

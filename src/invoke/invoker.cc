@@ -134,12 +134,16 @@ io::Task<Result<events::Outcome>> PooledInvoker::run(std::shared_ptr<const Runna
   }
   Lease environment = pool_.take_idle(*runnable);
   bool cold = !environment && !pool_.shares(*runnable);
-  if (auto grown = cold ? admission_.grow(*runnable) : Result<>(); !grown) {
+  // A function grows by a spare as by a start.
+  bool grows = cold || (environment && environment->spare);
+  if (auto grown = grows ? admission_.grow(*runnable) : Result<>(); !grown) {
+    if (environment) pool_.put_back(std::move(environment));
     verdict.kind = InvocationOutcome::throttled;
     report(*runnable, request, verdict, begun);
     leave(*runnable, *ticket);
     co_return std::unexpected(std::move(grown).error());
   }
+  if (environment) environment->spare = false;
   deps_.observer.invocation_started(
       {.scope = runnable->scope, .function = runnable->name.str(), .cold = cold});
   std::optional<Error> error;

@@ -71,6 +71,13 @@ Lease Pool::take_idle(const Runnable& runnable) {
   return environment;
 }
 
+void Pool::put_back(Lease environment) {
+  Group& group = *groups_.find(environment->runnable().pool_key)->second;
+  std::erase_if(group.busy,
+                [&](const Seat& seat) { return seat.environment == environment.get(); });
+  store_idle(group, std::move(environment));
+}
+
 Lease Pool::pop_idle(Group& group) {
   while (!group.idle.empty()) {
     Lease environment = std::move(group.idle.back());
@@ -92,7 +99,7 @@ void Pool::keep_spares(Group& group) {
     if (starting_ >= max_starts_ || !has_room(fork_share_bytes)) return;
     ++group.starting;
     ++starting_;
-    tasks_.spawn(start_one(group));
+    tasks_.spawn(start_one(group, true));
   }
 }
 
@@ -104,6 +111,7 @@ void Pool::adopt(Lease environment) {
   count(raw, fork_share_bytes);
   if (closing_ || !room || found == groups_.end()) return end(std::move(environment));
   environment->on_idle_exit = [this, raw] { idle_exited(raw); };
+  environment->spare = true;
   deliver(*found->second, std::move(environment));
 }
 
@@ -194,7 +202,7 @@ Result<Lease> Pool::make_environment(Group& group) {
   return out;
 }
 
-io::Task<void> Pool::start_one(Group& group) {
+io::Task<void> Pool::start_one(Group& group, bool spare) {
   auto made = make_environment(group);
   std::optional<Error> error;
   bool broken = false;
@@ -210,12 +218,17 @@ io::Task<void> Pool::start_one(Group& group) {
   }
   --group.starting;
   --starting_;
+  std::size_t swapped = group.swapped;
+  if (group.starting == 0) group.swapped = 0;
   note_start(group, error ? &*error : nullptr, broken);
   if (error) {
     if (made) end(std::move(*made));
     deliver_error(group, std::move(*error));
     forget_if_empty(group);
   } else {
+    bool unasked = group.waiters.empty() && swapped > 0;
+    if (unasked) group.swapped -= std::min<std::size_t>(group.swapped, 1);
+    (*made)->spare = spare || unasked;
     deliver(group, std::move(*made));
   }
   pump_starts();
@@ -230,6 +243,7 @@ void Pool::deliver_error(Group& group, Error error) {
 }
 
 void Pool::hand_over(Group& group, Waiter& waiter, Lease environment) {
+  if (std::exchange(environment->spare, false) && group.starting > 0) ++group.swapped;
   note_lease(group, *environment);
   waiter.environment = std::move(environment);
   waiter.ready.set();
@@ -276,10 +290,16 @@ void Pool::give_back(Lease environment) {
   forget_if_empty(group);
 }
 
+// Spares are used last: a function grows by them.
+void Pool::store_idle(Group& group, Lease environment) {
+  auto at = environment->spare ? group.idle.begin() : group.idle.end();
+  group.idle.insert(at, std::move(environment));
+}
+
 void Pool::keep_idle(Group& group, Lease environment) {
   MonoTime now = deps_.loop.now();
   environment->idle_since = now;
-  group.idle.push_back(std::move(environment));
+  store_idle(group, std::move(environment));
   arm_sweep(now + std::min(deps_.settings.freeze_after, deps_.settings.idle_lifetime));
 }
 

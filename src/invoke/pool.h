@@ -39,6 +39,8 @@ class Pool {
 
   // An idle environment, or null.
   Lease take_idle(const Runnable& runnable);
+  // What was taken and is not used after all.
+  void put_back(Lease environment);
   // Whether wait() would first try to get along with the environments at work.
   bool shares(const Runnable& runnable) const;
   // Waits for an environment; it may be broken() (see Environment::start). `request` is what it
@@ -93,9 +95,10 @@ class Pool {
     std::string key;
     std::shared_ptr<const Runnable> runnable;
     bool retired = false;
-    std::vector<Lease> idle;  // the latest used last
+    std::vector<Lease> idle;  // spares first, the latest used last
     std::list<Waiter*> waiters;
     std::size_t starting = 0;  // starts under way
+    std::size_t swapped = 0;   // of them, asked for by callers that were given a spare instead
     std::size_t queued = 0;    // starts asked for
     std::vector<Seat> busy;
     std::size_t slow = 0;  // of them
@@ -114,12 +117,13 @@ class Pool {
   bool end_longest_idle();
   bool has_room(std::uint64_t bytes) const { return taken_bytes_ + bytes <= room_bytes_; }
   void count(Environment* environment, std::uint64_t bytes);
-  io::Task<void> start_one(Group& group);
+  io::Task<void> start_one(Group& group, bool spare = false);
   Result<Lease> make_environment(Group& group);
   void adopt(Lease environment);
   void keep_spares(Group& group);
   void deliver(Group& group, Lease environment);
   void deliver_error(Group& group, Error error);
+  static void store_idle(Group& group, Lease environment);
   void keep_idle(Group& group, Lease environment);
   void end(Lease environment);
   io::Task<void> end_task(Lease environment);

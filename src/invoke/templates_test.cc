@@ -77,6 +77,31 @@ TEST_CASE("the first environment of a function is a fork of its runtime's generi
   CHECK(std::ranges::count(first.env, "_HANDLER=index.handler") == 1);
 }
 
+TEST_CASE("a spare counts as a new environment when a caller gets it") {
+  ForkingHouse house;
+  house.settings.scaling_environments = 1;
+  house.start();
+  auto function = House::function();
+  function.timeout_seconds = 60;
+  house.call(function);
+  REQUIRE(house.invoker->totals().environments == 2);  // the other one proved the template
+  house.launcher.script.invoke = hang;
+  auto used = house.begin(function, House::request("r2"));
+  CHECK_FALSE(*used);  // the environment that has been used
+  int before = house.invoker->totals().environments;
+  for (int i = 0; i < 2; ++i) {
+    auto refused = house.begin(function, House::request("r3"));
+    REQUIRE(*refused);
+    CHECK((*refused)->error().reason == "ConcurrentInvocationLimitExceeded");
+    CHECK(house.invoker->totals().busy == 1);
+    CHECK(house.invoker->totals().environments <= before + 1);
+  }
+  house.pass(10s);
+  auto grown = house.begin(function, House::request("r4"));
+  CHECK_FALSE(*grown);
+  CHECK(house.invoker->totals().busy == 2);
+}
+
 TEST_CASE("a guest that must not be forked says why, in the function's log") {
   ForkingHouse house;
   house.launcher.script.park_refusal = "2 threads run: worker-1";

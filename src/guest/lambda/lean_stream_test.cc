@@ -146,7 +146,7 @@ TEST_CASE("a guest that may be waiting for credit gets some when its answer ends
   CHECK((*call.reply)->is_error);
   CHECK((*call.reply)->error_type == "Function.Mine");
   CHECK((*call.reply)->payload == "{\"errorMessage\":\"m\"}");
-  CHECK(call.granted() == 2 * window);  // for this answer and the next
+  CHECK(call.granted() == 2 * window);     // for this answer and the next
   CHECK_FALSE(call.stream->flow.ended());  // its owner says how
 }
 
