@@ -115,6 +115,12 @@ class Channel:
         if not ancillary:
             os._exit(0)  # the host has gone
         self._from, self._to = struct.unpack("2i", ancillary[0][2])
+        # Woken by the first of several events, this thread is not to run before the host has
+        # written the others. What it starts is as ever.
+        try:
+            os.sched_setscheduler(0, os.SCHED_BATCH | os.SCHED_RESET_ON_FORK, os.sched_param(0))
+        except OSError:
+            pass
         ioctl, request, zero = fcntl.ioctl, termios.FIONREAD, b"\0\0\0\0"
 
         def unread():

@@ -251,6 +251,8 @@ io::Task<bool> Connection::write(Response response, bool keep_alive, bool head_o
     out_ += body;
     body = {};
   }
+  // Clients that are answered together, one woken for all, come back together.
+  co_await loop_.turn_end();
   co_return co_await write_bytes(out_, body);
 }
 

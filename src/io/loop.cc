@@ -42,12 +42,16 @@ void Loop::run() {
     }
     if (stopping_) break;
     end_turn();
-    poll(ready_.empty() ? timeout_ms() : 0);
+    poll(idle() ? timeout_ms() : 0);
   }
   stopping_ = false;
 }
 
 void Loop::end_turn() {
+  // Whoever comes back at once waits for the next turn.
+  std::vector<std::coroutine_handle<>> waiters;
+  waiters.swap(turn_waiters_);
+  for (auto handle : waiters) handle.resume();
   while (!turn_ends_.empty()) {
     auto* handler = turn_ends_.back();
     turn_ends_.pop_back();
@@ -59,7 +63,7 @@ void Loop::run_ready() {
   do {
     end_turn();
     poll(0);
-  } while (run_batch() || !ready_.empty() || !turn_ends_.empty());
+  } while (run_batch() || !ready_.empty() || !turn_ends_.empty() || !turn_waiters_.empty());
 }
 
 bool Loop::run_batch() {

@@ -64,6 +64,14 @@ class Loop {
    protected:
     ~TurnHandler() = default;
   };
+  // Suspends until then.
+  struct TurnEnd {
+    Loop& loop;
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> handle) { loop.turn_waiters_.push_back(handle); }
+    void await_resume() const noexcept {}
+  };
+  TurnEnd turn_end() { return {*this}; }
   void at_turn_end(TurnHandler& handler) { turn_ends_.push_back(&handler); }
   void forget_turn_end(TurnHandler& handler) { std::erase(turn_ends_, &handler); }
 
@@ -87,6 +95,8 @@ class Loop {
   bool run_batch();
   bool fire_timers();
   bool run_posted();
+  // Nothing goes on without being told of something.
+  bool idle() const { return ready_.empty() && turn_waiters_.empty(); }
   void end_turn();
   int timeout_ms() const;
 
@@ -101,6 +111,7 @@ class Loop {
   // Handlers removed during the current batch of events: their stale events are dropped.
   std::vector<FdHandler*> removed_;
   std::vector<TurnHandler*> turn_ends_;
+  std::vector<std::coroutine_handle<>> turn_waiters_;
   std::mutex posted_mutex_;
   std::vector<std::move_only_function<void()>> posted_;  // guarded by posted_mutex_
 };
@@ -134,7 +145,7 @@ T Loop::run_until(Task<T> task) {
     while (!done) {
       run_batch();
       end_turn();
-      if (!done) poll(ready_.empty() ? timeout_ms() : 0);
+      if (!done) poll(idle() ? timeout_ms() : 0);
     }
   } else {
     std::optional<T> out;
@@ -142,7 +153,7 @@ T Loop::run_until(Task<T> task) {
     while (!out) {
       run_batch();
       end_turn();
-      if (!out) poll(ready_.empty() ? timeout_ms() : 0);
+      if (!out) poll(idle() ? timeout_ms() : 0);
     }
     return std::move(*out);
   }

@@ -185,9 +185,11 @@ void LogStore::save_changed(store::Batch& batch) {
 }
 
 io::Task<void> LogStore::flush() {
-  if (flushing_) co_return;
+  if (flushing_ || (pending_.empty() && changed_.empty())) co_return;
   flushing_ = true;
-  while (!pending_.empty() || !changed_.empty()) {
+  // What comes meanwhile waits for its own time: else a server under load would commit on and on.
+  std::uint64_t upto = added_;
+  do {
     store::Batch batch;
     std::size_t lines = take_pending(batch);
     save_changed(batch);
@@ -218,9 +220,9 @@ io::Task<void> LogStore::flush() {
     }
     settled_lot_.wake_all();
     if (!done) break;  // the next lines try again, at their flush
-  }
+  } while (!pending_.empty() && settled_ < upto);
   flushing_ = false;
-  if (!pending_.empty()) plan_flush();
+  if (!pending_.empty() || !changed_.empty()) plan_flush();
   prune_meters();
 }
 

@@ -16,6 +16,7 @@
 //   unread()            whether something in the pipes of output and log has not been read
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -186,6 +187,10 @@ napi_value receive(napi_env env, napi_callback_info info) {
   const cmsghdr* head = CMSG_FIRSTHDR(&message);
   if (got != 1 || head == nullptr || head->cmsg_len != CMSG_LEN(sizeof ends)) return text(env, "");
   std::memcpy(ends, CMSG_DATA(head), sizeof ends);
+  // Woken by the first of several events, this thread is not to run before the host has written the
+  // others. What it starts is as ever.
+  sched_param priority{};
+  ::sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &priority);
   char names[32];
   std::snprintf(names, sizeof names, "%d %d", ends[0], ends[1]);
   return text(env, names);
