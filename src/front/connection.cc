@@ -161,7 +161,7 @@ io::Task<std::expected<void, http1::Refusal>> Connection::read_chunks(Body& body
     if (piece->end) break;
     if (piece->consumed > 0 && used < filled) continue;
     chunk.resize(64 * limits::kib);
-    used = filled = 0;
+    used = 0;
     Deadline deadline = std::min(whole, loop_.now() + limits::http_body_idle_time);
     auto got = co_await stream_.read(chunk, deadline, stop_);
     if (!got && got.error().kind == ErrorKind::timeout) {

@@ -142,7 +142,7 @@ T Loop::run_until(Task<T> task) {
   if constexpr (std::is_void_v<T>) {
     bool done = false;
     detail::drive_void(std::move(task), done);
-    while (!done) {
+    while (!done) {  // NOLINT(bugprone-infinite-loop): the task sets it
       run_batch();
       end_turn();
       if (!done) poll(idle() ? timeout_ms() : 0);

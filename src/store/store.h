@@ -85,7 +85,7 @@ struct LogQuery {
   std::int64_t from_ms = INT64_MIN;     // time_ms >= from_ms
   std::int64_t to_ms = INT64_MAX;       // time_ms < to_ms
   std::size_t limit = 1000;
-  std::size_t max_bytes = 8 * 1024 * 1024;  // of payload; at least one entry is answered
+  std::size_t max_bytes = std::size_t{8} << 20;  // of payload; at least one entry is answered
   bool descending = false;
 };
 

@@ -58,7 +58,7 @@ bool LogStore::admit(const LogLine& line) {
 }
 
 // One visible line per instance and second, however many were dropped.
-void LogStore::plan_notice(InstanceId instance, Meter& meter) {
+void LogStore::plan_notice(const InstanceId& instance, Meter& meter) {
   if (std::exchange(meter.notice_planned, true)) return;
   auto id = std::make_shared<io::Loop::TimerId>();
   *id = loop_.add_timer(loop_.now() + notice_time, [this, instance, id] {

@@ -147,7 +147,7 @@ class LogStore {
 
   // log_lines.cc
   bool admit(const LogLine& line);
-  void plan_notice(InstanceId instance, Meter& meter);
+  void plan_notice(const InstanceId& instance, Meter& meter);
   void notice(const InstanceId& instance);
   void prune_meters();
   Target& target_of(const Scope& scope, std::string_view group, std::string_view stream,

@@ -119,6 +119,27 @@ TEST_CASE("logs: lines of an instance make their group and are visible after the
   CHECK(b.read("/aws/lambda/f") == "one two three ");
 }
 
+TEST_CASE("logs: lines that come during a flush wait for the next") {
+  Bench b;
+  b.line("one");
+  int heard = 0;
+  b.logs->subscribe(home, "/aws/lambda/f", [&](const LogEvent&) {
+    // Told while the flush goes on. A millisecond later it is an entry of its own.
+    if (++heard > 3) return;
+    b.clock.advance(std::chrono::milliseconds(1));
+    b.line("more");
+  });
+  for (int flushes = 1; flushes <= 4; ++flushes) {
+    b.clock.advance(limits::log_flush_time);
+    b.loop.run_ready();
+    CHECK(heard == flushes);
+  }
+  b.clock.advance(limits::log_flush_time);
+  b.loop.run_ready();
+  CHECK(heard == 4);
+  CHECK(b.read("/aws/lambda/f") == "one more more more ");
+}
+
 TEST_CASE("logs: a long line goes on in the next event") {
   Bench b;
   b.line(std::string(limits::log_event_bytes + 10, 'x'));

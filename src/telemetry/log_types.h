@@ -54,7 +54,7 @@ struct LogEventQuery {
   std::int64_t to_ms = INT64_MAX;          // time < to_ms
   std::optional<store::LogPlace> place{};  // strictly after it (descending: before it)
   std::size_t limit = 10'000;
-  std::size_t max_bytes = 1024 * 1024;
+  std::size_t max_bytes = std::size_t{1} << 20;
   bool descending = false;
 };
 
