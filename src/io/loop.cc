@@ -12,8 +12,9 @@
 namespace mayfly::io {
 
 namespace {
-constexpr int rounds_before_poll = 4;
-}
+// Enough for a chain of calls that were answered together.
+constexpr int rounds_before_poll = 64;
+}  // namespace
 
 Loop::Loop(const Clock& clock) : clock_(clock) {
   epoll_fd_ = ::epoll_create1(EPOLL_CLOEXEC);
@@ -35,16 +36,20 @@ Loop::~Loop() {
 
 void Loop::run() {
   while (!stopping_) {
-    // What a batch made ready mostly goes on at once; descriptors wait for a few rounds at most.
-    for (int round = 0; round < rounds_before_poll && !stopping_; ++round) {
-      run_batch();
-      if (ready_.empty()) break;
-    }
+    run_turn();
     if (stopping_) break;
-    end_turn();
     poll(idle() ? timeout_ms() : 0);
   }
   stopping_ = false;
+}
+
+// What a batch made ready mostly goes on at once; descriptors wait for some rounds at most.
+void Loop::run_turn() {
+  for (int round = 0; round < rounds_before_poll && !stopping_; ++round) {
+    run_batch();
+    if (ready_.empty()) break;
+  }
+  end_turn();
 }
 
 void Loop::end_turn() {

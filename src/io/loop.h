@@ -97,6 +97,7 @@ class Loop {
   bool run_posted();
   // Nothing goes on without being told of something.
   bool idle() const { return ready_.empty() && turn_waiters_.empty(); }
+  void run_turn();
   void end_turn();
   int timeout_ms() const;
 
@@ -143,16 +144,14 @@ T Loop::run_until(Task<T> task) {
     bool done = false;
     detail::drive_void(std::move(task), done);
     while (!done) {  // NOLINT(bugprone-infinite-loop): the task sets it
-      run_batch();
-      end_turn();
+      run_turn();
       if (!done) poll(idle() ? timeout_ms() : 0);
     }
   } else {
     std::optional<T> out;
     detail::drive<T>(std::move(task), out);
     while (!out) {
-      run_batch();
-      end_turn();
+      run_turn();
       if (!out) poll(idle() ? timeout_ms() : 0);
     }
     return std::move(*out);
