@@ -84,8 +84,13 @@ inline constexpr auto async_max_age = 6h;
 // detection").
 inline constexpr int recursive_invocations = 16;
 
-// Credentials of a function role, made for each environment; longer than an environment lives.
+// An environment takes no further event after this time, so that it is made anew with fresh
+// credentials, however steadily it is called (the cloud does the same, without saying when).
+inline constexpr auto environment_life = 6h;
+// Credentials of a function role, made for each environment.
 inline constexpr auto role_credentials_lifetime = 12h;
+static_assert(role_credentials_lifetime > environment_life + 1h,
+              "the last call ends before they do");
 
 // The clock of a server in dev mode: one step, and the last time it moves to, so that all times
 // stay within what formats and 64 bits of nanoseconds hold.

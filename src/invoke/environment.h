@@ -62,7 +62,9 @@ class Environment {
   void freeze();
   void thaw();
   bool broken() const { return broken_; }
-  bool reusable() const { return instance_ && !gone_.is_set() && !killed_; }
+  bool reusable() const {
+    return instance_ && !gone_.is_set() && !killed_ && deps_.loop.now() < retires;
+  }
   const Runnable& runnable() const { return *runnable_; }
   const sandbox::RuntimeChoice& runtime() const { return runtime_; }
   // How long the last invocation kept the guest busy, where the guest tells.
@@ -73,7 +75,8 @@ class Environment {
   // Called when the jail ends by itself while no invocation runs.
   std::function<void()> on_idle_exit;
   MonoTime idle_since{};
-  bool spare = false;  // started ahead of demand, and no caller has had it
+  MonoTime retires = MonoTime::max();  // runs no event that comes later
+  bool spare = false;                  // started ahead of demand, and no caller has had it
 
  private:
   // Launches a jail and waits for its guest; nullopt: ready.

@@ -95,6 +95,8 @@ struct Settings {
   double requests_per_concurrency = limits::requests_per_concurrency;
   int scaling_environments = limits::scaling_environments;
   Duration idle_lifetime = std::chrono::minutes(10);
+  Duration environment_life = limits::environment_life;  // up to a tenth less, so that not all end
+                                                         // together
   // Idle environments are stopped (frozen) after this time, so that what a function left running
   // rests as in the cloud; the first moments are spared for the sake of calls in quick succession.
   Duration freeze_after = std::chrono::seconds(1);

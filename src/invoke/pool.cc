@@ -157,6 +157,8 @@ void Pool::pump_starts() {
 }
 
 void Pool::count(Environment* environment, std::uint64_t bytes) {
+  Duration life = deps_.settings.environment_life;
+  environment->retires = deps_.loop.now() + life - life / 160 * static_cast<int>(counted_++ % 16);
   live_.emplace(environment, bytes);
   taken_bytes_ += bytes;
 }
@@ -349,6 +351,11 @@ void Pool::sweep() {
         end(std::move(environment));
         return true;
       }
+      if (now >= environment->retires) {
+        end(std::move(environment));
+        return true;
+      }
+      next = std::min(next, environment->retires);
       if (now >= expires) expires = MonoTime::max();  // it is kept
       MonoTime freezes = environment->idle_since + settings.freeze_after;
       if (now >= freezes) environment->freeze();

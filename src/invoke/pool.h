@@ -173,6 +173,7 @@ class Pool {
   std::unordered_map<Environment*, std::uint64_t> live_;
   std::deque<Group*> start_queue_;  // groups with starts asked for, each once
   std::size_t starting_ = 0;
+  std::size_t counted_ = 0;  // environments ever made
   bool closing_ = false;
   std::optional<io::Loop::TimerId> sweep_timer_;
   std::optional<io::Loop::TimerId> hold_timer_;

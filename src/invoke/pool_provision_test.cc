@@ -54,6 +54,17 @@ TEST_CASE("provisioned environments are there before the first call, and stay") 
   CHECK(house.launcher.jails.size() == 3);
 }
 
+TEST_CASE("provisioned environments are replaced at the end of their life") {
+  KeepingHouse house;
+  house.settings.environment_life = std::chrono::hours(1);
+  house.start();
+  house.keep(3);
+  house.pass(std::chrono::hours(1));
+  CHECK(house.state().ready == 3);
+  CHECK(house.launcher.jails.size() == 6);
+  CHECK(house.launcher.alive() == 3);
+}
+
 TEST_CASE("one that ends is replaced, one that is used counts") {
   KeepingHouse house;
   house.start();

@@ -68,6 +68,22 @@ struct QuickHouse : House {
 
 }  // namespace
 
+TEST_CASE("an environment is made anew after a bounded life, however steadily it is called") {
+  House house;
+  house.settings.fork_environments = false;
+  house.settings.environment_life = std::chrono::hours(1);
+  house.start();
+  for (int minute = 0; minute < 59; minute += 5) {
+    house.call(House::function());
+    house.pass(std::chrono::minutes(5));
+  }
+  CHECK(house.launcher.jails.size() == 1);
+  house.call(House::function());
+  CHECK(house.launcher.jails.size() == 2);
+  CHECK(house.launcher.jails.front()->exit.has_value());
+  CHECK(house.launcher.alive() == 1);
+}
+
 TEST_CASE("environments are reused, the latest first") {
   House house;
   Gate gate(house.loop);
