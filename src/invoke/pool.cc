@@ -185,6 +185,7 @@ bool Pool::end_longest_idle() {
 }
 
 Result<Lease> Pool::make_environment(Group& group) {
+  if (closing_) return fail(ErrorKind::cancelled, "the server is stopping");
   TRY_ASSIGN(auto runtime, deps_.choose_runtime(group.runnable->runtime));
   auto origin = templates_.find(*group.runnable, *runtime.pack);
   std::uint64_t bytes = origin ? fork_share_bytes : environment_share_bytes;
@@ -203,6 +204,8 @@ Result<Lease> Pool::make_environment(Group& group) {
 }
 
 io::Task<void> Pool::start_one(Group& group, bool spare) {
+  // Gone with a restart of the server or for want of memory, it is made anew.
+  if (group.runnable->snap_start) co_await templates_.snapshot(group.runnable);
   auto made = make_environment(group);
   std::optional<Error> error;
   bool broken = false;
