@@ -25,6 +25,14 @@ class Open(Compat):
             self.assertEqual(answer.status, 200)
             json.loads(answer.read())
 
+    def test_operations(self):
+        with urllib.request.urlopen(self.server.url + "/_mayfly/operations") as answer:
+            services = {one["name"]: {row["name"]: row["built"] for row in one["operations"]}
+                        for one in json.loads(answer.read())["services"]}
+        self.assertIs(services["lambda"]["Invoke"], True)
+        self.assertIs(services["lambda"]["CreateCapacityProvider"], False)
+        self.assertIn("FilterLogEvents", services["logs"])
+
     def test_metrics_are_clean(self):
         self.invoke(self.create())
         with urllib.request.urlopen(self.server.url + "/_mayfly/metrics") as answer:
