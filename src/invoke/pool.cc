@@ -204,8 +204,13 @@ Result<Lease> Pool::make_environment(Group& group) {
 }
 
 io::Task<void> Pool::start_one(Group& group, bool spare) {
-  // Gone with a restart of the server or for want of memory, it is made anew.
-  if (group.runnable->snap_start) co_await templates_.snapshot(group.runnable);
+  if (group.runnable->snap_start && !templates_.has_own(*group.runnable)) {
+    // Gone with a restart of the server or for want of memory, the snapshot is made anew. Its init
+    // may take minutes, in which others start.
+    --starting_;
+    co_await templates_.snapshot(group.runnable);
+    ++starting_;
+  }
   auto made = make_environment(group);
   std::optional<Error> error;
   bool broken = false;

@@ -223,6 +223,25 @@ TEST_CASE("a snapshot that is gone is made anew by the next call") {
   CHECK(outcome.log_tail.find("Restore Duration") != std::string::npos);
 }
 
+TEST_CASE("an init of minutes holds up no other function, and its callers wait for it") {
+  SnapHouse house;
+  house.settings.max_concurrent_starts = 1;
+  house.launcher.script.park = parks_after<100>;
+  house.start();
+  auto slow = house.begin(SnapHouse::version(), House::request("r1"));
+  auto more = house.begin(SnapHouse::version(), House::request("r2"));
+  auto other = House::function("other");
+  other.environment["MAYFLY_FORK"] = "off";
+  house.call(other, "r3");
+  CHECK_FALSE(*slow);
+  house.pass(100s);
+  REQUIRE(*slow);
+  CHECK((*slow)->has_value());
+  REQUIRE(*more);
+  CHECK((*more)->has_value());
+  CHECK(house.count("INIT_REPORT") == 1);
+}
+
 TEST_CASE("a version that is forgotten leaves nothing behind") {
   SnapHouse house;
   house.start();

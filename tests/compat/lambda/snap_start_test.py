@@ -235,6 +235,7 @@ public class Snap implements Resource {
   }
   public void afterRestore(Context<? extends Resource> context) throws Exception {
     STEPS.add("after " + name);
+    if ("slow".equals(System.getenv("FAIL"))) Thread.sleep(60_000);
     if ("after".equals(System.getenv("FAIL"))) throw new IllegalStateException("not now");
   }
   public static Map<String, Object> handle(Map<String, Object> event) {
@@ -284,6 +285,16 @@ class Java(SnapStart):
         name = self.function(FAIL="after")
         found = self.failed(name, self.publish(name)["Version"])
         self.assertEqual(found["StateReasonCode"], "FunctionError.RuntimeInitError")
+
+    def test_hooks_that_take_too_long_where_the_guest_itself_looks(self):
+        slow = python("import time\nsnap.register_after_restore(time.sleep, 60)\n")
+        names = [self.function(FAIL="slow"),
+                 self.create(PYTHON, slow, HANDLER, SnapStart=SNAP, Timeout=90,
+                             Environment={"Variables": {"MAYFLY_FORK": "off"}})]
+        versions = [self.publish(name)["Version"] for name in names]
+        for name, version in zip(names, versions):
+            found = self.failed(name, version)
+            self.assertIn("SnapStartTimeoutException", found["StateReason"])
 
 
 if __name__ == "__main__":

@@ -32,6 +32,13 @@ class Open(Compat):
         self.assertIs(services["lambda"]["Invoke"], True)
         self.assertIs(services["lambda"]["CreateCapacityProvider"], False)
         self.assertIn("FilterLogEvents", services["logs"])
+        # What `./dev coverage` has written is of this program.
+        text = (harness.ROOT / "docs/reference/coverage.md").read_text(encoding="utf-8")
+        for service, operations in services.items():
+            section = text.split(f"| {service} | built |")[1].split("\n## ")[0]
+            rows = dict(re.findall(r"^\| (\w+) \| (yes|no) \|", section, re.M))
+            self.assertEqual(rows, {name: "yes" if built else "no"
+                                    for name, built in operations.items()})
 
     def test_metrics_are_clean(self):
         self.invoke(self.create())
