@@ -94,6 +94,24 @@ class CountResults(unittest.TestCase):
         self.assertEqual(count("fine", 0), (1, 0, 0))
 
 
+class Coverage(unittest.TestCase):
+    def test_table(self):
+        tool = load("coverage")
+        folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, folder)
+        record = '{"test": "%s", "calls": ["lambda:Invoke", "lambda:GetFunction"]}\n'
+        (folder / "a.jsonl").write_text((record * 2) % ("lambda/a::1", "lambda/a::2"))
+        (folder / "b.jsonl").write_text('{"test": "lambda/b::1", "calls": ["lambda:Invoke"]}\n')
+        operations = {"services": [{"name": "lambda", "operations": [
+            {"name": "GetFunction", "built": True}, {"name": "Invoke", "built": True},
+            {"name": "ListTags", "built": True}, {"name": "Unbuilt", "built": False}]}]}
+        text = tool.render(operations, tool.read_calls(folder))
+        self.assertIn("3 of 4 operations are built; no test calls ListTags.", text)
+        self.assertIn("| Invoke | yes | lambda/a 2, lambda/b 1 |", text)
+        self.assertIn("| ListTags | yes |  |", text)
+        self.assertIn("| Unbuilt | no |  |", text)
+
+
 class Version(unittest.TestCase):
     def test_one_version(self):
         cmake = (ROOT / "CMakeLists.txt").read_text()

@@ -35,8 +35,12 @@ import time  # noqa: E402
 import mayfly_log as log  # noqa: E402
 import mayfly_context as contexts  # noqa: E402
 
+_SNAP_START = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
+
 if _TEMPLATE:
     import mayfly_template  # noqa: E402
+if _TEMPLATE or _SNAP_START:
+    import mayfly_hooks as hooks  # noqa: E402
 
 
 def _lay_out_path():
@@ -402,6 +406,12 @@ def _hooks(channel, sink, run, kind, code):
         _report(channel, sink, Fault(kind, str(error), _trace_of(error)), code)
 
 
+def _too_long(channel):
+    message = "The hooks after the restore took longer than 10 seconds"
+    kind = "Runtime.AfterRestoreTimeout"
+    channel.send(INIT_ERROR, kind, _dumps(_shape(message, kind, [])))
+
+
 def _enter_child():
     """A child of a generic template gets the environment and the modules of its function."""
     global _encode
@@ -435,10 +445,13 @@ def main():
     except Exception as error:  # pylint: disable=broad-except
         _report(channel, sink, error, 1)
     if _TEMPLATE == "function":
-        hooks = mayfly_template.hooks_before, mayfly_template.hooks_after
-        _hooks(channel, sink, hooks[0], "Runtime.BeforeSnapshotError", 64)
+        _hooks(channel, sink, hooks.before, "Runtime.BeforeSnapshotError", 64)
         template.park()
-        _hooks(channel, sink, hooks[1], "Runtime.AfterRestoreError", 65)
+        _hooks(channel, sink, hooks.after, "Runtime.AfterRestoreError", 65)
+    elif os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+        _hooks(channel, sink, hooks.before, "Runtime.BeforeSnapshotError", 64)
+        restore = lambda: hooks.after_within_time(lambda: _too_long(channel))  # noqa: E731
+        _hooks(channel, sink, restore, "Runtime.AfterRestoreError", 65)
     channel.send(READY)
     _serve(channel, handler, sink)
 

@@ -41,23 +41,6 @@ _AT_START = ("PYTHON", "LD_", "GLIBC_TUNABLES", "MALLOC_", "LANG", "LC_", "OPENS
 _HARMLESS = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANGUAGE")
 
 
-def _run_hooks(hooks):
-    for func, args, kwargs in hooks:
-        func(*args, **kwargs)
-
-
-def hooks_before():
-    module = sys.modules.get("snapshot_restore_py")
-    if module is not None:
-        _run_hooks(reversed(list(module.get_before_snapshot())))
-
-
-def hooks_after():
-    module = sys.modules.get("snapshot_restore_py")
-    if module is not None:
-        _run_hooks(list(module.get_after_restore()))
-
-
 def _coerced():
     """What the interpreter put into its own environment where the locale is not there (PEP 538)."""
     with open("/proc/self/environ", "rb") as file:

@@ -60,6 +60,11 @@ inline constexpr int tmp_max_mb = 10'240;
 inline constexpr int instance_fds = 1024;
 inline constexpr int instance_processes = 1024;
 inline constexpr auto init_time = 10s;
+// SnapStart (developer guide, "runtime hooks"): the init before a snapshot takes at most this, or
+// the function's timeout where that is longer; a restore with its hooks takes at most restore_time.
+inline constexpr auto snapshot_init_time_min = 130s;
+inline constexpr auto restore_time = 10s;
+inline constexpr int snap_start_tmp_max_mb = 512;
 // The HTTP Runtime API of one instance. A runtime keeps one or two connections; the error cause
 // for X-Ray, up to 1 MiB of JSON, travels in a header.
 inline constexpr std::size_t runtime_api_connections = 32;

@@ -80,6 +80,7 @@ void fields(Io& io, T& x)
   io(21, x.last_modified)(22, x.revision_id)(23, x.config_sha256)(24, x.log_format);
   io(25, x.application_log_level)(26, x.system_log_level)(27, x.log_group)(28, x.tracing_mode);
   io(29, x.dead_letter_arn)(30, x.extra);
+  io(40, x.update_runtime_on)(41, x.runtime_version_arn)(42, x.snap_start);
 }
 
 template <class Io, class T>

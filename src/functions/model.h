@@ -59,6 +59,10 @@ struct Version {
   std::string tracing_mode = "PassThrough";
   std::string dead_letter_arn;
   std::string extra;  // dialect JSON
+  // Of each version by itself, changed without publishing. Empty: "Auto".
+  std::string update_runtime_on;    // "FunctionUpdate", "Manual"
+  std::string runtime_version_arn;  // with "Manual"
+  bool snap_start = false;          // published versions are initialised once, ahead of calls
 };
 
 struct Alias {

@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 #include "invoke/environment_spec.h"
-#include "store/sha256.h"
+#include "invoke/phase_log.h"
 
 namespace mayfly::invoke {
 namespace {
@@ -23,28 +23,11 @@ LogIdentity identity_of(const Deps& deps, const Runnable& runnable) {
               log_stream_name(deps.loop.clock().platform(), runnable.version, deps.random.hex(16))};
 }
 
-// "nodejs20.x" 20.20.2 → "nodejs:20.v20.20.2", "provided.al2023" → "provided:al2023.v1"
-std::string runtime_version(const sandbox::RuntimePack& pack, std::string_view identifier) {
-  // One pack runs every custom runtime, under the name that the function gave.
-  std::string_view name = pack.language == "provided" ? identifier : std::string_view(pack.name);
-  if (name.ends_with(".x")) name.remove_suffix(2);
-  if (name.starts_with(pack.language)) name.remove_prefix(pack.language.size());
-  if (name.starts_with('.')) name.remove_prefix(1);
-  if (name.empty()) return fmt::format("{}.v{}", pack.language, pack.version);
-  return fmt::format("{}:{}.v{}", pack.language, name, pack.version);
-}
-
 std::string new_trace_header(const Deps& deps) {
   auto seconds = std::chrono::floor<std::chrono::seconds>(deps.loop.clock().platform());
   // Two draws, each as short as identifiers are: those come from memory.
   return fmt::format("Root=1-{:08x}-{};Parent={};Sampled=0", seconds.time_since_epoch().count(),
                      deps.random.hex(12), deps.random.hex(8));
-}
-
-int level_rank(std::string_view level) {
-  if (level == "DEBUG") return 0;
-  if (level == "WARN") return 2;
-  return 1;  // INFO, the default
 }
 
 }  // namespace
@@ -60,15 +43,22 @@ Environment::Environment(const Deps& deps, LogBuffer& buffer,
       call_done_(deps.loop) {}
 
 io::Task<Result<>> Environment::start() {
-  write_init_start();
+  if (restores()) co_return co_await restore();
+  const auto& clock = deps_.loop.clock();
+  write_phase_start(log_, *runnable_, runtime_, Phase::init, clock.platform());
   MonoTime begun = deps_.loop.now();
-  CO_TRY_ASSIGN(auto failure, co_await boot(begun + limits::init_time));
+  CO_TRY_ASSIGN(auto failure, co_await boot(begun + init_limit(*runnable_)));
   Duration took = deps_.loop.now() - begun;
   if (!failure) {
     init_duration_ = took;
     co_return Result<>{};
   }
-  write_init_report(took, "init", *failure);
+  write_init_report(log_, *runnable_, took, "init", &*failure, clock.platform());
+  if (auto refused = restore_error(*runnable_, *failure)) {
+    co_await end();
+    co_return std::unexpected(std::move(*refused));
+  }
+  init_failure_ = std::move(failure);
   broken_ = true;
   co_await end();
   co_return Result<>{};
@@ -171,7 +161,7 @@ io::Task<Result<std::optional<Failure>>> Environment::await_ready(Deadline deadl
   if (reply) co_return init_failed(std::move(reply->error_type), std::move(reply->error_payload));
   if (reply.error().kind == ErrorKind::timeout) {
     kill();
-    co_return timed_out(limits::init_time);
+    co_return timed_out(init_limit(*runnable_));
   }
   co_return co_await find_cause();
 }
@@ -248,7 +238,8 @@ io::Task<std::optional<Failure>> Environment::boot_in_invoke(Deadline deadline, 
     co_return std::nullopt;
   }
   if (failure->status == Status::timeout) failure = timed_out(limit);
-  write_init_report(deps_.loop.now() - begun, "invoke", *failure);
+  write_init_report(log_, *runnable_, deps_.loop.now() - begun, "invoke", &*failure,
+                    deps_.loop.clock().platform());
   kill();
   co_return failure;
 }
@@ -342,6 +333,7 @@ io::Task<Verdict> Environment::invoke(const Request& request) {
   Verdict verdict;
   verdict.outcome.executed_version = runnable_->version;
   verdict.init_duration = std::exchange(init_duration_, std::nullopt);
+  verdict.restore_duration = std::exchange(restore_duration_, std::nullopt);
   Duration limit = std::chrono::seconds(runnable_->timeout_seconds);
   Deadline deadline = begun_at_ + limit;
   Report report;
@@ -373,6 +365,7 @@ io::Task<Verdict> Environment::invoke(const Request& request) {
   verdict.max_memory_used_mb = max_memory_used_mb_;
   report.duration = verdict.duration;
   report.init_duration = verdict.init_duration;
+  report.restore_duration = verdict.restore_duration;
   write_end(request, report);
   verdict.outcome.log_tail = log_.end();
   co_return verdict;
@@ -390,41 +383,11 @@ void Environment::sample_memory() {
   max_memory_used_mb_ = std::max(max_memory_used_mb_, used_mb);
 }
 
-bool Environment::system_log(std::string_view level) const {
-  return level_rank(level) >= level_rank(runnable_->system_log_level);
-}
-
-void Environment::write_init_start() {
-  const auto& pack = *runtime_.pack;
-  std::string version = runtime_version(pack, runnable_->runtime);
-  std::string arn = fmt::format("arn:aws:lambda:{}::runtime:{}", runnable_->scope.region.str(),
-                                store::sha256_hex(version));
-  if (!runnable_->json_logs) {
-    log_.platform(
-        fmt::format("INIT_START Runtime Version: {}\tRuntime Version ARN: {}", version, arn));
-    if (!runtime_.warning.empty()) log_.platform("WARNING " + runtime_.warning);
-  } else if (system_log("INFO")) {
-    log_.platform(fmt::format(
-        "{{\"time\":\"{}\",\"type\":\"platform.initStart\",\"record\":{{\"initializationType\":"
-        "{},\"phase\":\"init\",\"runtimeVersion\":{},\"runtimeVersionArn\":{},"
-        "\"functionName\":{},\"functionVersion\":{},\"instanceId\":{},\"instanceMaxMemory\":{}}}}}",
-        iso_millis(deps_.loop.clock().platform()), json_string(runnable_->initialization_type()),
-        json_string(version), json_string(arn), json_string(runnable_->name.str()),
-        json_string(runnable_->version), json_string(log_.identity().instance.str()),
-        runnable_->memory_mb * limits::mib));
-  }
-  if (runnable_->json_logs && !runtime_.warning.empty() && system_log("WARN")) {
-    log_.platform(fmt::format("{{\"timestamp\":\"{}\",\"level\":\"WARN\",\"message\":{}}}",
-                              iso_millis(deps_.loop.clock().platform()),
-                              json_string(runtime_.warning)));
-  }
-}
-
 void Environment::write_start(const Request& request) {
   const auto& id = request.event.id.str();
   if (!runnable_->json_logs) {
     log_.platform(fmt::format("START RequestId: {} Version: {}", id, runnable_->version));
-  } else if (system_log("INFO")) {
+  } else if (shows_system_log(*runnable_, "INFO")) {
     log_.platform(fmt::format(
         "{{\"time\":\"{}\",\"type\":\"platform.start\",\"record\":{{\"requestId\":{},\"version\":"
         "{}}}}}",
@@ -439,19 +402,8 @@ void Environment::write_end(const Request& request, Report& report) {
   if (!runnable_->json_logs) {
     log_.platform(fmt::format("END RequestId: {}", request.event.id.str()));
     log_.platform(report_text(report));
-  } else if (system_log(report.status == Status::success ? "INFO" : "WARN")) {
+  } else if (shows_system_log(*runnable_, report.status == Status::success ? "INFO" : "WARN")) {
     log_.platform(report_json(report, deps_.loop.clock().platform()));
-  }
-}
-
-void Environment::write_init_report(Duration duration, std::string_view phase,
-                                    const Failure& failure) {
-  if (!runnable_->json_logs) {
-    log_.platform(init_report_text(duration, phase, failure.status, failure.error_type));
-  } else if (system_log("WARN")) {
-    log_.platform(init_report_json(runnable_->initialization_type(), duration, phase,
-                                   failure.status, failure.error_type,
-                                   deps_.loop.clock().platform()));
   }
 }
 

@@ -22,6 +22,7 @@ struct Verdict {
   InvocationOutcome kind = InvocationOutcome::success;
   Duration duration{};
   std::optional<Duration> init_duration;
+  std::optional<Duration> restore_duration = {};
   int max_memory_used_mb = 0;
 };
 
@@ -62,6 +63,8 @@ class Environment {
   void freeze();
   void thaw();
   bool broken() const { return broken_; }
+  // Why start() left it broken.
+  const std::optional<Failure>& init_failure() const { return init_failure_; }
   bool reusable() const {
     return instance_ && !gone_.is_set() && !killed_ && deps_.loop.now() < retires;
   }
@@ -79,6 +82,9 @@ class Environment {
   bool spare = false;                  // started ahead of demand, and no caller has had it
 
  private:
+  // The Restore phase, of a fork of its version's snapshot (environment_restore.cc).
+  bool restores() const;
+  io::Task<Result<>> restore();
   // Launches a jail and waits for its guest; nullopt: ready.
   io::Task<Result<std::optional<Failure>>> boot(Deadline deadline);
   io::Task<Result<std::optional<Failure>>> boot_once(Deadline deadline);
@@ -95,12 +101,8 @@ class Environment {
                                         Verdict& verdict, Report& report);
   io::Task<Result<guest::InvokeReply>> exchange(const Request& request, Deadline deadline);
   void put_on_wire(const Request& request);
-  void write_init_start();
   void write_start(const Request& request);
   void write_end(const Request& request, Report& report);
-  void write_init_report(Duration duration, std::string_view phase, const Failure& failure);
-  // JSON logs name a level for each of the platform's records; text logs have no levels.
-  bool system_log(std::string_view level) const;
   void sample_memory();
 
   const Deps& deps_;
@@ -120,7 +122,9 @@ class Environment {
   bool doomed_ = false;
   bool frozen_ = false;
   bool broken_ = false;
-  std::optional<Duration> init_duration_;  // until the first invocation has shown it
+  std::optional<Duration> init_duration_;     // until the first invocation has shown it
+  std::optional<Duration> restore_duration_;  // likewise, of a fork of a snapshot
+  std::optional<Failure> init_failure_;
   std::optional<Duration> busy_;
   // Of the call that runs.
   bool begun_ = false;

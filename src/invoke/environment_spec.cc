@@ -50,8 +50,10 @@ void put_platform(Variables& into, const Runnable& runnable, const sandbox::Runt
   into["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = std::to_string(runnable.memory_mb);
   into["AWS_LAMBDA_FUNCTION_VERSION"] = runnable.version;
   into["AWS_LAMBDA_INITIALIZATION_TYPE"] = runnable.initialization_type();
-  into["AWS_LAMBDA_LOG_GROUP_NAME"] = runnable.log_group;
-  into["AWS_LAMBDA_LOG_STREAM_NAME"] = log_stream;
+  if (!runnable.snap_start) {  // developer guide, "Monitoring for Lambda SnapStart"
+    into["AWS_LAMBDA_LOG_GROUP_NAME"] = runnable.log_group;
+    into["AWS_LAMBDA_LOG_STREAM_NAME"] = log_stream;
+  }
   into["AWS_LAMBDA_LOG_FORMAT"] = runnable.json_logs ? "JSON" : "Text";
   if (!runnable.application_log_level.empty()) {
     into["AWS_LAMBDA_LOG_LEVEL"] = runnable.application_log_level;
@@ -81,6 +83,12 @@ std::vector<std::string> entry_point(const Runnable& runnable, const sandbox::Ru
 }
 
 }  // namespace
+
+Duration init_limit(const Runnable& runnable) {
+  if (!runnable.snap_start) return limits::init_time;
+  return std::max<Duration>(limits::snapshot_init_time_min,
+                            std::chrono::seconds(runnable.timeout_seconds));
+}
 
 std::string entry_program(const Runnable& runnable, const sandbox::RuntimePack& pack) {
   return entry_point(runnable, pack).front();
@@ -211,9 +219,10 @@ sandbox::Spec forked_spec(TemplateKind kind, const Runnable& runnable,
   spec.id = std::move(id);
   spec.env = {"AWS_ACCESS_KEY_ID=" + credentials.access_key_id,
               "AWS_SECRET_ACCESS_KEY=" + credentials.secret_access_key,
-              "AWS_SESSION_TOKEN=" + credentials.session_token,
-              "AWS_LAMBDA_LOG_STREAM_NAME=" + std::string(log_stream),
-              "LAMBDA_TASK_ROOT=/var/task"};
+              "AWS_SESSION_TOKEN=" + credentials.session_token, "LAMBDA_TASK_ROOT=/var/task"};
+  if (!runnable.snap_start) {
+    spec.env.push_back("AWS_LAMBDA_LOG_STREAM_NAME=" + std::string(log_stream));
+  }
   put_limits(spec, runnable);
   spec.listen_ports = {endpoint_port};
   spec.channel = spec.framed_log = true;

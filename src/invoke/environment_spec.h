@@ -20,6 +20,9 @@ std::uint32_t cpu_millis(int memory_mb);
 // The cloud lends a starting environment more than its share; so do we, until it is ready.
 inline constexpr std::uint32_t init_cpu_millis = 2000;
 
+// How long the Init phase may take: with SnapStart it is over before anybody calls.
+Duration init_limit(const Runnable& runnable);
+
 // Whether the platform sets this variable itself, so that a function's own value is not used.
 bool is_reserved_variable(std::string_view name);
 

@@ -2,6 +2,8 @@
 
 #include <csignal>
 
+#include "invoke/invoker.h"
+
 namespace mayfly::invoke {
 namespace {
 
@@ -90,6 +92,25 @@ Failure invalid_entrypoint(const std::string& program, const Error& error) {
                          : fmt::format("fork/exec {}: {}", program, lower_first(cause)),
           .payload = {},
           .status = Status::error};
+}
+
+Error restore_timed_out() {
+  return {ErrorKind::timeout, "Lambda couldn't restore the snapshot within the timeout limit.",
+          "SnapStartTimeoutException"};
+}
+
+Error restore_failed() {
+  return {ErrorKind::unavailable,
+          "The afterRestore() runtime hook encountered an error. For more information, check the "
+          "Amazon CloudWatch logs.",
+          "SnapStartException"};
+}
+
+std::optional<Error> restore_error(const Runnable& runnable, const Failure& failure) {
+  if (!runnable.snap_start) return std::nullopt;
+  if (failure.error_type == after_restore_error) return restore_failed();
+  if (failure.error_type == after_restore_timeout) return restore_timed_out();
+  return std::nullopt;
 }
 
 std::string render(const Failure& failure, std::string_view request_id) {

@@ -28,6 +28,16 @@ Failure platform_failed(std::string message);
 // The program, or the custom runtime's bootstrap, could not be executed.
 Failure invalid_entrypoint(const std::string& program, const Error& error);
 
+// Of the Restore phase: errors whose reason is the exception that the API answers, with the texts
+// of its reference.
+Error restore_timed_out();
+Error restore_failed();
+// The same of an environment that ran its hooks in its Init phase, where `failure` is one of them.
+inline constexpr std::string_view after_restore_error = "Runtime.AfterRestoreError";
+inline constexpr std::string_view after_restore_timeout = "Runtime.AfterRestoreTimeout";
+struct Runnable;
+std::optional<Error> restore_error(const Runnable& runnable, const Failure& failure);
+
 // {"errorType":…,"errorMessage":"RequestId: … Error: …"}
 std::string render(const Failure& failure, std::string_view request_id);
 // What goes into the log, or empty.

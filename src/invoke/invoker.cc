@@ -62,6 +62,12 @@ class PooledInvoker final : public Invoker {
   Provision provision_of(std::string_view pool_key) const override {
     return pool_.provision_of(pool_key);
   }
+  std::shared_ptr<SnapshotCall> snapshot(std::shared_ptr<const Runnable> runnable) override {
+    auto call = std::make_shared<SnapshotCall>(deps_.loop);
+    pool_.snapshot(std::move(runnable), call);
+    return call;
+  }
+  void forget(std::string_view pool_key) override { pool_.forget(pool_key); }
   Totals totals() const override {
     return {.environments = static_cast<int>(pool_.environments()),
             .busy = admission_.running(),
@@ -101,7 +107,8 @@ class PooledInvoker final : public Invoker {
 void PooledInvoker::report(const Runnable& runnable, const Request& request, const Verdict& verdict,
                            MonoTime begun) {
   Duration total = deps_.loop.now() - begun;
-  Duration init = verdict.init_duration.value_or(Duration::zero());
+  Duration restore = verdict.restore_duration.value_or(Duration::zero());
+  Duration init = verdict.init_duration.value_or(restore);
   deps_.observer.invocation(
       {.scope = runnable.scope,
        .function_arn = runnable.function_arn,

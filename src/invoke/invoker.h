@@ -49,8 +49,11 @@ struct Runnable {
   std::string system_log_level;
   std::optional<int> reserved_concurrency;
   int provisioned = 0;  // environments of this version that are kept initialised
+  // A published version with SnapStart: its environments are made from a snapshot (snapshot()).
+  bool snap_start = false;
 
   std::string_view initialization_type() const {
+    if (snap_start) return "snap-start";
     return provisioned > 0 ? "provisioned-concurrency" : "on-demand";
   }
 };
@@ -60,6 +63,19 @@ struct Provision {
   int wanted = 0;
   int ready = 0;
   std::string failure;  // why the last start came to nothing; tried again after a while
+};
+
+// What became of the init of a version with SnapStart: an error type that is empty says that it is
+// over and that environments can be made.
+struct Snapshot {
+  std::string error_type = {};  // "Runtime.ExitError", "Sandbox.Timedout" …
+  std::string message = {};     // for people
+};
+// The init under way. Result: an Error is a failure of ours, or that the server stops.
+struct SnapshotCall {
+  explicit SnapshotCall(io::Loop& loop) : done(loop) {}
+  io::Event done;
+  std::optional<Result<Snapshot>> result;
 };
 
 struct Request {
@@ -194,6 +210,11 @@ class Invoker {
   // Keeps Runnable::provisioned environments initialised from now on; 0: no longer.
   virtual void provision(std::shared_ptr<const Runnable> runnable) = 0;
   virtual Provision provision_of(std::string_view pool_key) const = 0;
+  // Runs the init of a version with SnapStart and keeps what its environments are made from: a
+  // template where the guest can be forked, else one environment. Whoever asks may leave.
+  virtual std::shared_ptr<SnapshotCall> snapshot(std::shared_ptr<const Runnable> runnable) = 0;
+  // This version is gone: its environments and its snapshot end.
+  virtual void forget(std::string_view pool_key) = 0;
   struct Totals {
     int environments = 0;
     int busy = 0;

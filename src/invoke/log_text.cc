@@ -190,14 +190,28 @@ std::int64_t billed_millis(Duration duration) {
   return std::max<std::int64_t>(ms, 1);
 }
 
+namespace {
+
+// A restore is on the bill of the first call.
+std::int64_t billed_millis_of(const Report& report) {
+  auto out = billed_millis(report.duration);
+  return report.restore_duration ? out + billed_millis(*report.restore_duration) : out;
+}
+
+}  // namespace
+
 std::string report_text(const Report& report) {
   std::string out = fmt::format(
       "REPORT RequestId: {}\tDuration: {:.2f} ms\tBilled Duration: {} ms\tMemory Size: {} MB\t"
       "Max Memory Used: {} MB",
-      report.request_id, millis(report.duration), billed_millis(report.duration), report.memory_mb,
+      report.request_id, millis(report.duration), billed_millis_of(report), report.memory_mb,
       report.max_memory_used_mb);
   if (report.init_duration) {
     out += fmt::format("\tInit Duration: {:.2f} ms", millis(*report.init_duration));
+  }
+  if (report.restore_duration) {
+    out += fmt::format("\tRestore Duration: {:.2f} ms\tBilled Restore Duration: {} ms",
+                       millis(*report.restore_duration), billed_millis(*report.restore_duration));
   }
   return out + status_suffix(report.status, report.error_type) + '\t';
 }
@@ -207,12 +221,16 @@ std::string report_json(const Report& report, WallTime time) {
   if (report.init_duration) {
     init = fmt::format(",\"initDurationMs\":{:.3f}", millis(*report.init_duration));
   }
+  if (report.restore_duration) {
+    init += fmt::format(",\"restoreDurationMs\":{:.3f},\"billedRestoreDurationMs\":{}",
+                        millis(*report.restore_duration), billed_millis(*report.restore_duration));
+  }
   return fmt::format(
       "{{\"time\":\"{}\",\"type\":\"platform.report\",\"record\":{{\"requestId\":{},\"metrics\":{{"
       "\"durationMs\":{:.3f},\"billedDurationMs\":{},\"memorySizeMB\":{},\"maxMemoryUsedMB\":{}{}"
       "}},{}}}}}",
       iso_millis(time), json_string(report.request_id), millis(report.duration),
-      billed_millis(report.duration), report.memory_mb, report.max_memory_used_mb, init,
+      billed_millis_of(report), report.memory_mb, report.max_memory_used_mb, init,
       status_member(report.status, report.error_type));
 }
 
@@ -220,6 +238,19 @@ std::string init_report_text(Duration duration, std::string_view phase, Status s
                              std::string_view error_type) {
   return fmt::format("INIT_REPORT Init Duration: {:.2f} ms\tPhase: {}{}", millis(duration), phase,
                      status_suffix(status, error_type));
+}
+
+std::string restore_report_text(Duration duration, Status status, std::string_view error_type) {
+  return fmt::format("RESTORE_REPORT Restore Duration: {:.2f} ms{}", millis(duration),
+                     status_suffix(status, error_type));
+}
+
+std::string restore_report_json(Duration duration, Status status, std::string_view error_type,
+                                WallTime time) {
+  return fmt::format(
+      "{{\"time\":\"{}\",\"type\":\"platform.restoreReport\",\"record\":{{{},\"metrics\":{{"
+      "\"durationMs\":{:.3f}}}}}}}",
+      iso_millis(time), status_member(status, error_type), millis(duration));
 }
 
 std::string init_report_json(std::string_view initialization_type, Duration duration,

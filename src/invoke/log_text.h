@@ -85,6 +85,8 @@ struct Report {
   std::string_view request_id;
   Duration duration{};
   std::optional<Duration> init_duration;
+  // Instead of an init, of an environment that was made from a snapshot. It is billed whole.
+  std::optional<Duration> restore_duration = {};
   int memory_mb = 0;
   int max_memory_used_mb = 0;
   Status status = Status::success;
@@ -99,6 +101,10 @@ std::string init_report_text(Duration duration, std::string_view phase, Status s
 std::string init_report_json(std::string_view initialization_type, Duration duration,
                              std::string_view phase, Status status, std::string_view error_type,
                              WallTime time);
+// "RESTORE_REPORT …" of an environment that was made from a snapshot.
+std::string restore_report_text(Duration duration, Status status, std::string_view error_type);
+std::string restore_report_json(Duration duration, Status status, std::string_view error_type,
+                                WallTime time);
 std::int64_t billed_millis(Duration duration);
 
 }  // namespace mayfly::invoke

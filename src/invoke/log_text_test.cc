@@ -145,6 +145,26 @@ TEST_CASE("report lines have the cloud's form") {
         "INIT_REPORT Init Duration: 10000.00 ms\tPhase: init\tStatus: timeout");
 }
 
+TEST_CASE("report lines of a restore have the cloud's form") {
+  Report report;
+  report.request_id = "id";
+  report.duration = 2'338'660us;
+  report.restore_duration = 398'970us;
+  report.memory_mb = 3009;
+  report.max_memory_used_mb = 173;
+  CHECK(report_text(report) ==
+        "REPORT RequestId: id\tDuration: 2338.66 ms\tBilled Duration: 2738 ms\tMemory Size: 3009 "
+        "MB\tMax Memory Used: 173 MB\tRestore Duration: 398.97 ms\tBilled Restore Duration: 399 "
+        "ms\t");
+  CHECK(restore_report_text(398'970us, Status::success, "") ==
+        "RESTORE_REPORT Restore Duration: 398.97 ms");
+  CHECK(restore_report_text(1'236'040us, Status::timeout, "") ==
+        "RESTORE_REPORT Restore Duration: 1236.04 ms\tStatus: timeout");
+  CHECK(restore_report_text(1'236'040us, Status::error, "Runtime.ExitError") ==
+        "RESTORE_REPORT Restore Duration: 1236.04 ms\tStatus: error\tError Type: "
+        "Runtime.ExitError");
+}
+
 TEST_CASE("names and strings") {
   sim::ManualClock clock;
   CHECK(log_stream_name(clock.wall(), "$LATEST", "ab12") == "2026/01/01/[$LATEST]ab12");

@@ -187,6 +187,7 @@ bool Pool::end_longest_idle() {
 }
 
 Result<Lease> Pool::make_environment(Group& group) {
+  if (closing_) return fail(ErrorKind::cancelled, "the server is stopping");
   TRY_ASSIGN(auto runtime, deps_.choose_runtime(group.runnable->runtime));
   auto origin = templates_.find(*group.runnable, *runtime.pack);
   std::uint64_t bytes = origin ? fork_share_bytes : environment_share_bytes;
@@ -205,6 +206,13 @@ Result<Lease> Pool::make_environment(Group& group) {
 }
 
 io::Task<void> Pool::start_one(Group& group, bool spare) {
+  if (group.runnable->snap_start && !templates_.has_own(*group.runnable)) {
+    // Gone with a restart of the server or for want of memory, the snapshot is made anew. Its init
+    // may take minutes, in which others start.
+    --starting_;
+    co_await templates_.snapshot(group.runnable);
+    ++starting_;
+  }
   auto made = make_environment(group);
   std::optional<Error> error;
   bool broken = false;

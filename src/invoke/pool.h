@@ -54,6 +54,10 @@ class Pool {
   // Keeps so many environments of the version as Runnable::provisioned says (pool_provision.cc).
   void provision(const std::shared_ptr<const Runnable>& runnable);
   Provision provision_of(std::string_view pool_key) const;
+  // Initialises a version with SnapStart (pool_snapshot.cc).
+  void snapshot(std::shared_ptr<const Runnable> runnable, std::shared_ptr<SnapshotCall> call);
+  // Ends what is left of one version.
+  void forget(std::string_view pool_key);
   std::size_t environments() const { return live_.size(); }
   const Templates& templates() const { return templates_; }
   // Refuses what waits and ends what is idle.
@@ -120,6 +124,10 @@ class Pool {
   io::Task<void> start_one(Group& group, bool spare = false);
   Result<Lease> make_environment(Group& group);
   void adopt(Lease environment);
+  io::Task<void> run_snapshot(std::shared_ptr<const Runnable> runnable,
+                              std::shared_ptr<SnapshotCall> call);
+  io::Task<Result<Snapshot>> take_snapshot(std::shared_ptr<const Runnable> runnable);
+  io::Task<Result<Snapshot>> initialise_one(Group& group);
   void keep_spares(Group& group);
   void deliver(Group& group, Lease environment);
   void deliver_error(Group& group, Error error);

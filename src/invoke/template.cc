@@ -2,11 +2,14 @@
 
 #include <csignal>
 
+#include "invoke/phase_log.h"
+
 namespace mayfly::invoke {
 namespace {
 
 // Jails that wait for forks: one for the next cold start, one while that is being made.
 constexpr unsigned jails_ready = 2;
+constexpr auto exit_wait = std::chrono::seconds(1);
 
 LogIdentity identity_of(const Deps& deps, const Runnable& runnable) {
   return {.scope = runnable.scope,
@@ -33,7 +36,33 @@ Template::Template(const Deps& deps, LogBuffer& buffer, TemplateKind kind,
   }
 }
 
+// The init that is shared with every environment has a log stream of its own; only SnapStart has
+// lines of the platform around it.
 io::Task<Result<>> Template::park(Deadline deadline) {
+  if (!log_ || !runnable_->snap_start) co_return co_await launch_and_wait(deadline);
+  const auto& clock = deps_.loop.clock();
+  write_phase_start(*log_, *runnable_, runtime_, Phase::init, clock.platform());
+  MonoTime begun = deps_.loop.now();
+  auto parked = co_await launch_and_wait(deadline);
+  if (parked || init_failure_) {
+    write_init_report(*log_, *runnable_, deps_.loop.now() - begun, "init",
+                      init_failure_ ? &*init_failure_ : nullptr, clock.platform());
+  }
+  co_return parked;
+}
+
+// The guest's channel ends a moment before its processes.
+io::Task<Failure> Template::find_cause(const Error& error) {
+  if (error.kind == ErrorKind::timeout) {
+    kill();
+    co_return timed_out(init_limit(*runnable_));
+  }
+  if (co_await gone_.wait(deps_.loop.now() + exit_wait) != io::Wake::notified) kill();
+  co_await gone_.wait();
+  co_return exited(exit_);
+}
+
+io::Task<Result<>> Template::launch_and_wait(Deadline deadline) {
   InstanceId id(deps_.random.hex(16));
   auto spec = kind_ == TemplateKind::generic
                   ? generic_template_spec(*runtime_.pack, runnable_->memory_mb, id)
@@ -51,10 +80,17 @@ io::Task<Result<>> Template::park(Deadline deadline) {
   channel_ = deps_.open_channel(sandbox::GuestKind::lean, instance_->take_channel());
   watchers_.spawn(watch());
   if (retired_) kill();
-  CO_TRY_ASSIGN(auto reply, co_await channel_->wait_init(deadline));
+  auto reply = co_await channel_->wait_init(deadline);
   if (log_) log_->drain();
-  if (!reply.parked) co_return fail(ErrorKind::unavailable, "its init fails");
-  if (!reply.parked->empty()) co_return fail(ErrorKind::conflict, *reply.parked);
+  if (!reply) {
+    if (runnable_->snap_start && !retired_) init_failure_ = co_await find_cause(reply.error());
+    co_return std::unexpected(std::move(reply).error());
+  }
+  if (!reply->parked) {
+    init_failure_ = init_failed(std::move(reply->error_type), std::move(reply->error_payload));
+    co_return fail(ErrorKind::unavailable, "its init fails");
+  }
+  if (!reply->parked->empty()) co_return fail(ErrorKind::conflict, *reply->parked);
   memory_bytes_ = instance_->stats().memory_bytes;
   deps_.launcher.keep_ready(*instance_, jails_ready);
   parked_ = !retired_;
@@ -63,7 +99,7 @@ io::Task<Result<>> Template::park(Deadline deadline) {
 }
 
 io::Task<void> Template::watch() {
-  co_await instance_->exited(no_deadline);
+  if (auto exit = co_await instance_->exited(no_deadline)) exit_ = *exit;
   parked_ = false;
   gone_.set();
   channel_->cancel();

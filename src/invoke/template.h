@@ -11,6 +11,7 @@
 
 #include "invoke/environment_log.h"
 #include "invoke/environment_spec.h"
+#include "invoke/failure.h"
 #include "invoke/invoker.h"
 
 namespace mayfly::invoke {
@@ -32,6 +33,8 @@ class Template {
   // A jail with a fork in it.
   Result<std::unique_ptr<sandbox::Instance>> fork(const Runnable& runnable,
                                                   std::string_view log_stream, InstanceId id);
+  // Why its init failed, where park() failed for that.
+  const std::optional<Failure>& init_failure() const { return init_failure_; }
   // Memory that its environments share.
   std::uint64_t memory_bytes() const { return memory_bytes_; }
   // A line in the function's log: why its environments start one by one.
@@ -45,6 +48,8 @@ class Template {
   io::Task<void> end();
 
  private:
+  io::Task<Result<>> launch_and_wait(Deadline deadline);
+  io::Task<Failure> find_cause(const Error& error);
   io::Task<void> watch();
   io::Task<void> watch_guest();
 
@@ -60,6 +65,8 @@ class Template {
   std::optional<std::uint64_t> endpoint_;
   io::TaskScope watchers_;
   io::Event gone_;
+  std::optional<Failure> init_failure_;
+  sandbox::Exit exit_;
   bool parked_ = false;
   bool retired_ = false;
   std::uint64_t memory_bytes_ = 0;

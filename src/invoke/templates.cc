@@ -42,6 +42,7 @@ Templates::Templates(const Deps& deps, LogBuffer& buffer, Adopt adopt)
       adopt_(std::move(adopt)),
       memory_max_bytes_(memory_max_of(deps.settings)),
       booted_(deps, memory_max_bytes_ / booted_share),
+      snapshot_made_(deps.loop),
       tasks_(deps.loop) {}
 
 bool Templates::is_ready(Entry& entry) {
@@ -87,7 +88,7 @@ void Templates::want(const std::shared_ptr<const Runnable>& runnable,
   booted_.want(*runnable, runtime);
   if (!forking_refused(*runnable, *runtime.pack).empty()) return;
   ask(TemplateKind::generic, runnable, runtime);
-  ask(TemplateKind::function, runnable, runtime);
+  if (!runnable->snap_start) ask(TemplateKind::function, runnable, runtime);
   build_next();
 }
 
@@ -200,12 +201,15 @@ void Templates::retire_where(const std::function<bool(const Runnable&)>& is_old)
     Entry& entry = *item.second;
     if (entry.kind == TemplateKind::generic || !is_old(*entry.runnable)) return false;
     if (entry.made && entry.state == Entry::State::ready) end(std::move(entry.made));
+    // A snapshot's init may go on for minutes.
+    if (entry.made && entry.runnable->snap_start) entry.made->kill();
     return true;
   });
 }
 
 void Templates::refuse() {
   closing_ = true;
+  snapshot_made_.wake_all();
   queue_.clear();
   booted_.refuse();
 }

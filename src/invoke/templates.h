@@ -39,6 +39,9 @@ class Templates {
   }
   // Has the function a template of its own to fork from?
   bool has_own(const Runnable& runnable) const;
+  // Makes the template of a version with SnapStart, unless it has one, and waits for it
+  // (templates_snapshot.cc). `conflict`: its guest cannot be forked.
+  io::Task<Result<Snapshot>> snapshot(std::shared_ptr<const Runnable> runnable);
   // An environment of it has started: asks for templates it lacks.
   void want(const std::shared_ptr<const Runnable>& runnable, const sandbox::RuntimeChoice& runtime);
 
@@ -62,12 +65,14 @@ class Templates {
     std::shared_ptr<Template> made;
     MonoTime used{};
     int failures = 0;
+    std::optional<Result<Snapshot>> outcome = {};  // of the snapshot made last
   };
 
   void ask(TemplateKind kind, const std::shared_ptr<const Runnable>& runnable,
            const sandbox::RuntimeChoice& runtime);
   void build_next();
   io::Task<void> build(std::string key);
+  io::Task<void> build_snapshot(std::shared_ptr<Entry> entry);
   io::Task<Result<>> make(Entry& entry);
   io::Task<Result<std::unique_ptr<Environment>>> prove(const Entry& entry);
   void give_up(Entry& entry, const Error& error);
@@ -85,6 +90,7 @@ class Templates {
   std::deque<std::string> queue_;
   bool building_ = false;
   bool closing_ = false;
+  io::ParkingLot snapshot_made_;
   std::unordered_map<Template*, std::shared_ptr<Template>> ending_;
   io::TaskScope tasks_;
 };

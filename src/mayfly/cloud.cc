@@ -107,32 +107,42 @@ void Cloud::open_front() {
                               .settings = {.host_suffixes = options_.host_suffixes,
                                            .dev = options_.dev,
                                            .default_region = Region(options_.default_region)}});
-  lambda_ = std::make_unique<lambda::Service>(
-      lambda::Deps{.loop = loop_,
-                   .random = random_,
-                   .registry = *registry_,
-                   .packages = *packages_,
-                   .invoker = *invoker_,
-                   .guard = *guard_,
-                   .settings = {.account_concurrency = options_.account_concurrency,
-                                .unreserved_concurrency_min = options_.unreserved_concurrency_min,
-                                .host_suffixes = options_.host_suffixes},
-                   .runtime_warning = [this](std::string_view identifier) -> Result<std::string> {
-                     TRY_ASSIGN(auto choice, choose_runtime(identifier));
-                     return std::move(choice.warning);
-                   }});
+  lambda_ = std::make_unique<lambda::Service>(lambda::Deps{
+      .loop = loop_,
+      .random = random_,
+      .registry = *registry_,
+      .packages = *packages_,
+      .invoker = *invoker_,
+      .guard = *guard_,
+      .settings = {.account_concurrency = options_.account_concurrency,
+                   .unreserved_concurrency_min = options_.unreserved_concurrency_min,
+                   .host_suffixes = options_.host_suffixes},
+      .runtime_warning = [this](std::string_view identifier) -> Result<std::string> {
+        TRY_ASSIGN(auto choice, choose_runtime(identifier));
+        return std::move(choice.warning);
+      },
+      .runtime_version_arn = [this](const Region& region,
+                                    std::string_view identifier) -> Result<std::string> {
+        TRY_ASSIGN(auto choice, choose_runtime(identifier));
+        return sandbox::runtime_version_arn(*choice.pack, identifier, region.str());
+      }});
   guard_->set_resource_policies(*lambda_);
   invoker_->set_resolver([this](Scope scope, FunctionName name, std::string qualifier) {
     return lambda_->resolve_async(std::move(scope), std::move(name), std::move(qualifier));
   });
-  front_->add_service(lambda_->operations());
-  front_->add_service(services::logs::make_logs_service({.loop = loop_, .logs = *logs_}));
-  front_->add_service(services::identity::make_identity_service({}));
+  add_service(lambda_->operations());
+  add_service(services::logs::make_logs_service({.loop = loop_, .logs = *logs_}));
+  add_service(services::identity::make_identity_service({}));
   front_->add_path("/_mayfly/code/", lambda::adapt<front::Request, front::Response>(
                                          *lambda_, &lambda::Service::serve_code));
   front_->add_host_label("lambda-url", lambda::adapt<front::Request, front::Response>(
                                            *lambda_, &lambda::Service::serve_url));
   add_own_paths();
+}
+
+void Cloud::add_service(api::Service service) {
+  operations_.add(service);
+  front_->add_service(std::move(service));
 }
 
 namespace {
@@ -191,6 +201,10 @@ void Cloud::add_own_paths() {
     // Its labels name every function: for whoever runs the server, not for what runs in it.
     if (!request.instance.empty()) return text_answer("text/plain", "not for functions\n", 403);
     return text_answer("text/plain; version=0.0.4; charset=utf-8", metrics_.expose());
+  });
+  front_->add_path("/_mayfly/operations", [this](const front::Request& request) {
+    if (!request.instance.empty()) return text_answer("text/plain", "not for functions\n", 403);
+    return text_answer("application/json", operations_.json());
   });
   front_->add_path("/_mayfly/health", [this](const front::Request&) {
     auto totals = invoker_->totals();

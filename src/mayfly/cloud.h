@@ -9,6 +9,7 @@
 #include "base/movable_clock.h"
 #include "base/random.h"
 #include "front/front.h"
+#include "front/operation_table.h"
 #include "functions/package_store.h"
 #include "functions/registry.h"
 #include "guard/guard.h"
@@ -44,6 +45,7 @@ class Cloud {
   io::Task<Result<>> open_state();
   io::Task<Result<>> open_invoker();
   void open_front();
+  void add_service(api::Service service);
   void add_own_paths();
   void add_clock_path();
   Result<> listen();
@@ -71,6 +73,7 @@ class Cloud {
   std::unique_ptr<invoke::Invoker> invoker_;
   std::unique_ptr<lambda::Service> lambda_;
   std::unique_ptr<front::Front> front_;
+  front::OperationTable operations_;
   std::string address_;
   std::optional<guard::Credentials> first_root_;
 };

@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 
+#include "wire/hash.h"
+
 namespace mayfly::sandbox {
 namespace {
 
@@ -102,6 +104,22 @@ std::vector<std::string> RuntimePack::argv_for(int memory_mb) const {
     out.insert(out.begin() + 1, options.begin(), options.end());
   }
   return out;
+}
+
+std::string runtime_version(const RuntimePack& pack, std::string_view identifier) {
+  // One pack runs every custom runtime, under the name that the function gave.
+  std::string_view name = pack.language == "provided" ? identifier : std::string_view(pack.name);
+  if (name.ends_with(".x")) name.remove_suffix(2);
+  if (name.starts_with(pack.language)) name.remove_prefix(pack.language.size());
+  if (name.starts_with('.')) name.remove_prefix(1);
+  if (name.empty()) return fmt::format("{}.v{}", pack.language, pack.version);
+  return fmt::format("{}:{}.v{}", pack.language, name, pack.version);
+}
+
+std::string runtime_version_arn(const RuntimePack& pack, std::string_view identifier,
+                                std::string_view region) {
+  return fmt::format("arn:aws:lambda:{}::runtime:{}", region,
+                     wire::sha256_hex(runtime_version(pack, identifier)));
 }
 
 Result<RuntimeChoice> RuntimeCatalog::choose(std::string_view identifier, bool allow_alias) const {

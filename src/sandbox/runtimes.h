@@ -44,6 +44,13 @@ struct RuntimeChoice {
   std::string warning;
 };
 
+// What a pack is called as a runtime version, for a function that names it by `identifier`:
+// "nodejs20.x" 20.20.2 → "nodejs:20.v20.20.2", "provided.al2023" → "provided:al2023.v1".
+std::string runtime_version(const RuntimePack& pack, std::string_view identifier);
+// The same as the API names it; as long as the pack's version stays, so does the ARN.
+std::string runtime_version_arn(const RuntimePack& pack, std::string_view identifier,
+                                std::string_view region);
+
 // Found once at start (and by `mayfly doctor`). Immutable afterwards.
 class RuntimeCatalog {
  public:

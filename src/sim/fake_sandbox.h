@@ -34,6 +34,7 @@ struct FakeScript {
       FakeInstance&, guest::InvokeRequest, Deadline)>;
   Init init;                 // empty: ready at once
   std::string park_refusal;  // why a template is not to be forked
+  Init park;                 // instead, what comes before a template parks; empty: it parks at once
   Invoke invoke;             // empty: answers the payload it was given
   bool takes_ahead = false;  // once asked to prepare
   bool takes_next = false;   // … and has the next event before its answer is looked at
@@ -41,7 +42,8 @@ struct FakeScript {
 
 // What a jail is to its owner and to the test, beyond the life of the Instance object.
 struct FakeJail {
-  explicit FakeJail(io::Loop& loop) : gone(loop) {}
+  explicit FakeJail(io::Loop& of) : loop(of), gone(of) {}
+  io::Loop& loop;
   sandbox::Spec spec;
   io::Event gone;
   std::optional<sandbox::Exit> exit;
@@ -186,6 +188,7 @@ class FakeChannel final : public guest::GuestChannel {
   // Parks at once; from then on there is nothing to hear of it but its end.
   io::Task<Result<guest::InitReply>> wait_parked(Deadline deadline) {
     if (!std::exchange(parked_, true)) {
+      if (script_.park) co_return co_await script_.park(instance_, deadline);
       guest::InitReply out;
       out.parked = script_.park_refusal;
       co_return out;

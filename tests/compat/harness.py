@@ -27,6 +27,49 @@ READY_SECONDS = 20
 STOP_SECONDS = 30
 
 
+class Calls:
+    """With MAYFLY_CALLS=DIR: which operations answered each test with success, by the server's own
+    count, for tools/coverage."""
+
+    folder = os.environ.get("MAYFLY_CALLS")
+    test = ""  # that runs
+
+    @classmethod
+    def note(cls, server):
+        """What the server has answered since the last time."""
+        if not cls.folder or not server.url:
+            return
+        try:
+            with urllib.request.urlopen(server.url + "/_mayfly/metrics", timeout=10) as answer:
+                text = answer.read().decode()
+            cls.note_table(server)
+        except OSError:
+            return  # it has ended
+        found = {}
+        for labels, count in re.findall(r"^mayfly_api_requests_total\{(.*)\} (\S+)$", text, re.M):
+            label = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+            if label["status"].startswith("2") and label["operation"]:
+                key = f"{label['service']}:{label['operation']}"
+                found[key] = found.get(key, 0) + float(count)
+        calls = sorted(key for key, count in found.items() if count > server.counted.get(key, 0))
+        server.counted = found
+        if calls and cls.test:
+            with open(cls.path(), "a", encoding="utf-8") as out:
+                out.write(json.dumps({"test": cls.test, "calls": calls}) + "\n")
+
+    @classmethod
+    def path(cls):
+        return pathlib.Path(cls.folder, pathlib.Path(sys.argv[0]).stem + ".jsonl")
+
+    @classmethod
+    def note_table(cls, server):
+        table = pathlib.Path(cls.folder, "operations.json")
+        if not table.exists():
+            table.parent.mkdir(parents=True, exist_ok=True)
+            with urllib.request.urlopen(server.url + "/_mayfly/operations", timeout=10) as answer:
+                table.write_bytes(answer.read())
+
+
 class Server:
     """A started server; stop() ends it by its own process handle."""
 
@@ -34,6 +77,7 @@ class Server:
         self.own_data = data is None
         self.data = data or tempfile.mkdtemp(prefix="mayfly-compat-")
         self.output, self.url = [], None
+        self.counted = {}  # see Calls
         command = [PROGRAM, "server", "--listen", "127.0.0.1:0", "--data", self.data, *arguments]
         self.process = subprocess.Popen(command + (["--dev"] if dev else []), text=True,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -73,6 +117,7 @@ class Server:
     def stop(self):
         """SIGTERM; answers the exit status. A server that does not end is killed."""
         if self.process.poll() is None:
+            Calls.note(self)
             self.process.terminate()
             try:
                 self.process.wait(STOP_SECONDS)
@@ -101,7 +146,11 @@ class Compat(unittest.TestCase):
         if Compat.broken_by:
             result.shouldStop = True
             return result
+        file = pathlib.Path(sys.argv[0])
+        Calls.test = f"{file.parent.name}/{file.stem.removesuffix('_test')}::{self.id()}"
         answer = super().run(result)
+        if Compat.server:
+            Calls.note(Compat.server)
         if Compat.server and not Compat.server.alive():
             Compat.broken_by = self.id()
             result.addFailure(self, failure_info(

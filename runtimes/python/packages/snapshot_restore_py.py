@@ -1,5 +1,6 @@
 """Hooks of functions that are started from a snapshot: what to do before the snapshot is taken,
-and in every environment made of it. A package of the same name in the function comes first."""
+and in every environment made of it. Both register calls serve as decorators. A package of the same
+name in the function comes first."""
 
 _before = []
 _after = []
@@ -8,11 +9,13 @@ _after = []
 def register_before_snapshot(func, *args, **kwargs):
     """Runs last registered first."""
     _before.append((func, args, kwargs))
+    return func
 
 
 def register_after_restore(func, *args, **kwargs):
     """Runs first registered first."""
     _after.append((func, args, kwargs))
+    return func
 
 
 def get_before_snapshot():

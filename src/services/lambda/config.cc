@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "functions/package_store.h"
+#include "services/lambda/snap_start.h"
 #include "services/lambda/text.h"
 
 namespace mayfly::lambda {
@@ -109,9 +110,6 @@ ApiResult<void> refuse_unbuilt(const Request& in) {
   if (auto tracing = in.tracing_config(); tracing && tracing->mode().value_or("") == "Active") {
     return refuse(unbuilt("TracingConfig.Mode Active"));
   }
-  if (auto snap = in.snap_start(); snap && snap->apply_on().value_or("None") != "None") {
-    return refuse(unbuilt("SnapStart"));
-  }
   if (in.has_image_config()) return refuse(unbuilt("ImageConfig"));
   if (in.has_capacity_provider_config()) return refuse(unbuilt("CapacityProviderConfig"));
   if (in.has_durable_config()) return refuse(unbuilt("DurableConfig"));
@@ -157,6 +155,10 @@ ApiResult<void> apply_common(const Request& in, Version& version) {
   if (auto environment = in.environment()) {
     if (auto refused = apply_environment(*environment, version); !refused) return refused;
   }
+  if (auto snap = in.snap_start()) {
+    version.snap_start = snap->apply_on().value_or("None") == "PublishedVersions";
+  }
+  if (auto fits = check_snap_start(version); !fits) return fits;
   if (auto logging = in.logging_config()) return apply_logging(*logging, version);
   return {};
 }
@@ -234,7 +236,9 @@ model::FunctionConfiguration describe(const Version& version, const std::string&
   tracing.set_mode(version.tracing_mode);
   out.set_tracing_config(tracing);
   model::SnapStartResponse snap;
-  snap.set_apply_on("None").set_optimization_status("Off");
+  bool optimized = version.snap_start && version.version != "$LATEST";
+  snap.set_apply_on(version.snap_start ? "PublishedVersions" : "None");
+  snap.set_optimization_status(optimized ? "On" : "Off");
   out.set_snap_start(snap);
   model::LoggingConfig logging;
   bool json = version.log_format == functions::LogFormat::json;
@@ -307,6 +311,7 @@ std::string config_digest(const Version& version) {
     add(value);
   }
   for (const auto& layer : version.layers) add(layer.arn);
+  if (version.snap_start) add("SnapStart");
   std::array<unsigned char, 32> digest{};
   EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha256(), nullptr);
   return base64({reinterpret_cast<const char*>(digest.data()), digest.size()});

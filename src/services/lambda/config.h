@@ -22,6 +22,10 @@ model::FunctionConfiguration describe(const functions::Version& version, const s
 
 // Function and layers share one bound on their unzipped size.
 ApiResult<void> check_unzipped(const functions::Version& version);
+// While $LATEST has its runtime chosen by hand, neither that nor the architecture changes
+// (developer guide, "Rolling back a Lambda runtime version").
+ApiResult<void> check_manual_runtime(const functions::Version& before,
+                                     const functions::Version& after);
 // Any role of the function's own account will do until identity is built whole.
 ApiResult<void> check_role(std::string_view role, const AccountId& account);
 

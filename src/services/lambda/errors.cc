@@ -68,7 +68,22 @@ api::ApiError constraint(std::string_view value, std::string_view member, std::s
       member, rule));
 }
 
+std::optional<api::ApiError> by_reason(const Error& error) {
+  if (error.reason == "InvalidRuntimeException") {
+    return model::invalid_runtime_exception(error.message);
+  }
+  if (error.reason == "SnapStartException") return model::snap_start_exception(error.message);
+  if (error.reason == "SnapStartTimeoutException") {
+    return model::snap_start_timeout_exception(error.message);
+  }
+  if (error.reason == "SnapStartNotReadyException") {
+    return model::snap_start_not_ready_exception(error.message);
+  }
+  return std::nullopt;
+}
+
 api::ApiError from(const Error& error) {
+  if (auto named = by_reason(error)) return *std::move(named);
   switch (error.kind) {
     case ErrorKind::invalid:
     case ErrorKind::too_large: return invalid(error.message);

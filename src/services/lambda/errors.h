@@ -2,6 +2,7 @@
 // member come from the model (api/lambda.h).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,6 +31,8 @@ api::ApiError throttled(std::string_view reason);                        // 429
 api::ApiError unbuilt(std::string_view what);
 // "1 validation error detected: Value '…' at '…' failed to satisfy constraint: …".
 api::ApiError constraint(std::string_view value, std::string_view member, std::string_view rule);
+// An error whose reason is the code of one of the API's own.
+std::optional<api::ApiError> by_reason(const Error& error);
 // What a lower room failed with.
 api::ApiError from(const Error& error);
 

@@ -48,6 +48,18 @@ class FakeInvoker final : public invoke::Invoker {
     provisions[runnable->pool_key] = runnable->provisioned;
   }
   invoke::Provision provision_of(std::string_view) const override { return provision_state; }
+  std::shared_ptr<invoke::SnapshotCall> snapshot(
+      std::shared_ptr<const invoke::Runnable> runnable) override {
+    runnables.push_back(*runnable);
+    auto call = std::make_shared<invoke::SnapshotCall>(*loop);
+    if (snapshot_answer) {
+      call->result = snapshot_answer;
+      call->done.set();
+    }
+    snapshots.push_back(call);
+    return call;
+  }
+  void forget(std::string_view pool_key) override { forgotten.emplace_back(pool_key); }
   int running(std::string_view) const override { return 0; }
   Totals totals() const override { return {}; }
   io::Task<void> close(Deadline) override { co_return; }
@@ -62,6 +74,10 @@ class FakeInvoker final : public invoke::Invoker {
   int reserved = 0;
   std::map<std::string, int> provisions;  // pool key → kept environments
   invoke::Provision provision_state;
+  io::Loop* loop = nullptr;
+  std::optional<Result<invoke::Snapshot>> snapshot_answer;  // none: it goes on
+  std::vector<std::shared_ptr<invoke::SnapshotCall>> snapshots;
+  std::vector<std::string> forgotten;
 };
 
 class FakeGuard final : public guard::Guard {
@@ -104,10 +120,13 @@ struct House {
   bool settle_after_calls = true;
   std::unique_ptr<io::BodySource> stream;  // of the latest call
   std::function<Result<std::string>(std::string_view)> runtime_warning;
+  // What this machine has of each runtime.
+  std::string runtime_build = "1";
 
   explicit House(decltype(runtime_warning) warning = {}) : runtime_warning(std::move(warning)) {
     char name[] = "/tmp/mayfly-lambda-XXXXXX";
     dir = ::mkdtemp(name);
+    invoker.loop = &loop;
     start();
   }
   ~House() {
@@ -118,7 +137,11 @@ struct House {
     registry = *functions::open_registry(loop, store);
     packages = *functions::open_package_store(loop, store, workers, dir);
     service = std::make_unique<Service>(
-        Deps{loop, random, *registry, *packages, invoker, guard, Settings{}, runtime_warning});
+        Deps{loop, random, *registry, *packages, invoker, guard, Settings{}, runtime_warning,
+             [this](const Region& region, std::string_view identifier) -> Result<std::string> {
+               return fmt::format("arn:aws:lambda:{}::runtime:{}-{}", region.str(), identifier,
+                                  runtime_build);
+             }});
     operations = service->operations();
     REQUIRE(loop.run_until(service->start()));
   }

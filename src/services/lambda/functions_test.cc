@@ -144,7 +144,8 @@ std::vector<Refusal> unbuilt_refusals() {
          model::SnapStart snap;
          in.set_snap_start(snap.set_apply_on("PublishedVersions"));
        },
-       "NotImplementedException 501: SnapStart is not implemented by this server yet."},
+       "InvalidParameterValueException 400: nodejs20.x is not supported for SnapStart enabled "
+       "functions."},
       {[](In& in) {
          model::TracingConfig tracing;
          in.set_tracing_config(tracing.set_mode("Active"));
@@ -426,7 +427,7 @@ TEST_CASE("a runtime that cannot run is refused, one that is mapped says so") {
   wanted.set_runtime("ruby3.4");
   CHECK(house.refused("CreateFunction", wanted) ==
         "InvalidParameterValueException 400: ruby3.4 is not on this machine");
-  CHECK_FALSE(house.create("f").runtime_version_config());
+  CHECK_FALSE(house.create("f").runtime_version_config()->has_error());
   model::UpdateFunctionConfigurationRequest change;
   change.set_function_name("f").set_runtime("ruby3.4");
   CHECK(house.refused("UpdateFunctionConfiguration", change).starts_with("InvalidParameterValue"));

@@ -38,6 +38,7 @@ ApiResult<std::string> read_client_context(std::optional<std::string_view> text)
 
 // What the invoker fails with, as this API names it.
 api::ApiError platform_error(const Error& error) {
+  if (auto named = by_reason(error)) return *std::move(named);
   switch (error.kind) {
     case ErrorKind::throttled: return throttled(error.reason);
     case ErrorKind::invalid: return model::invalid_runtime_exception(error.message);

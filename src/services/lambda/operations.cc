@@ -38,6 +38,8 @@ api::Service Service::operations() {
       {"ListProvisionedConcurrencyConfigs", &Service::list_provisioned_concurrency_configs},
       {"PutFunctionRecursionConfig", &Service::put_function_recursion_config},
       {"GetFunctionRecursionConfig", &Service::get_function_recursion_config},
+      {"PutRuntimeManagementConfig", &Service::put_runtime_management_config},
+      {"GetRuntimeManagementConfig", &Service::get_runtime_management_config},
       {"PutFunctionEventInvokeConfig", &Service::put_function_event_invoke_config},
       {"GetFunctionEventInvokeConfig", &Service::get_function_event_invoke_config},
       {"UpdateFunctionEventInvokeConfig", &Service::update_function_event_invoke_config},

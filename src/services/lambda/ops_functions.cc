@@ -44,18 +44,10 @@ ApiResult<void> Service::check_runtime(const FunctionName& name, const std::stri
   return {};
 }
 
-// The model's one place for news about a function's runtime. An identifier that runs as it is has
-// none, nor has one that cannot run any more: calls say so.
 model::FunctionConfiguration Service::describe_whole(const Version& version,
                                                      const std::string& arn) const {
   auto out = describe(version, arn, true);
-  auto warning = deps_.runtime_warning ? deps_.runtime_warning(version.runtime) : std::string();
-  if (!warning || warning->empty()) return out;
-  model::RuntimeVersionError error;
-  error.set_error_code("RuntimeMapped").set_message(*warning);
-  model::RuntimeVersionConfig config;
-  config.set_error(error);
-  out.set_runtime_version_config(config);
+  if (auto runtime = describe_runtime(version, arn)) out.set_runtime_version_config(*runtime);
   return out;
 }
 
@@ -268,6 +260,8 @@ Service::Answer Service::delete_function(Call& call, Record input) {
     co_return refuse(invalid("Deletion of aliases is not currently supported."));
   }
   CO_TRY(require(ref));
+  std::optional<Version> gone;
+  if (auto version = require_version(ref)) gone = **version;
   CO_TRY(co_await change(ref, [&ref](Function& function) -> ApiResult<void> {
     int number = ref.qualifier.size() < 10 ? std::stoi(ref.qualifier) : 0;
     for (const auto& [name, alias] : function.aliases) {
@@ -285,6 +279,7 @@ Service::Answer Service::delete_function(Call& call, Record input) {
     function.policy_revisions.erase(ref.qualifier);
     return {};
   }));
+  if (gone) forget_snapshot(ref.scope, *gone);
   tasks_.spawn(collect_later());
   co_return std::move(out).take();
 }

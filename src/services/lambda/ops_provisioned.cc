@@ -30,6 +30,7 @@ ApiResult<void> check_overlap(const functions::Function& function, const std::st
   if (auto alias = function.aliases.find(qualifier); alias != function.aliases.end()) {
     return check_provisioned_alias(function, alias->second, true);
   }
+  if (auto fits = check_provisioned_version(function, qualifier); !fits) return fits;
   for (const auto& [other, config] : function.provisioned) {
     if (other != qualifier && version_of(function, other) == qualifier) {
       return refuse(conflict("Version is pointed by a Provisioned Concurrency alias"));
@@ -40,10 +41,21 @@ ApiResult<void> check_overlap(const functions::Function& function, const std::st
 
 }  // namespace
 
+ApiResult<void> check_provisioned_version(const functions::Function& function,
+                                          const std::string& number) {
+  auto found = is_version_number(number) && number.size() < 10
+                   ? function.versions.find(std::stoi(number))
+                   : function.versions.end();
+  if (found == function.versions.end() || !found->second.snap_start) return {};
+  return refuse(
+      invalid("Provisioned Concurrency is not supported for SnapStart enabled function versions."));
+}
+
 ApiResult<void> check_provisioned_alias(const functions::Function& function,
                                         const functions::Alias& alias, bool becomes) {
   if (!becomes && !function.provisioned.contains(alias.name)) return {};
   if (alias.version == "$LATEST") return refuse(unpublished());
+  if (auto fits = check_provisioned_version(function, alias.version); !fits) return fits;
   if (!alias.weights.empty()) {
     return refuse(invalid("Alias with weights can not be used with Provisioned Concurrency"));
   }

@@ -52,6 +52,7 @@ Service::Answer Service::update_function_code(Call& call, Record input) {
     Version next = changed.latest;
     next.package = package;
     if (!in.architectures().empty()) next.architecture = in.architectures().front();
+    if (auto kept = check_manual_runtime(changed.latest, next); !kept) return kept;
     if (auto fits = check_unzipped(next); !fits) return fits;
     if (!dry_run) begin_update(next);
     stamp(next);
@@ -98,7 +99,9 @@ Service::Answer Service::update_function_configuration(Call& call, Record input)
     if (auto same = check_revision(in.revision_id(), changed.latest); !same) return same;
     if (auto settled = require_settled(changed); !settled) return settled;
     Version& latest = changed.latest;
+    Version before = latest;
     if (auto applied = apply(in, latest); !applied) return applied;
+    if (auto kept = check_manual_runtime(before, latest); !kept) return kept;
     if (in.has_layers()) latest.layers = std::move(layers);
     if (auto fits = check_unzipped(latest); !fits) return fits;
     begin_update(latest);

@@ -2,6 +2,7 @@
 #include "services/lambda/config.h"
 #include "services/lambda/paging.h"
 #include "services/lambda/service.h"
+#include "services/lambda/snap_start.h"
 
 namespace mayfly::lambda {
 
@@ -10,6 +11,7 @@ functions::Version& Service::publish(Function& function, std::string_view descri
   version.version = std::to_string(++function.last_published);
   version.description = description;
   version.revision_id = deps_.random.uuid4();
+  await_snapshot(version);
   // config_sha256 stays that of $LATEST: the next publishing compares by it.
   return function.versions.emplace(function.last_published, std::move(version)).first->second;
 }
@@ -47,7 +49,11 @@ Service::Answer Service::publish_version(Call& call, Record input) {
   }));
   ref.qualifier = number;
   CO_TRY_ASSIGN(const Version* version, require_version(ref));
-  co_return describe_whole(*version, ref.arn()).take();
+  auto out = describe_whole(*version, ref.arn()).take();  // as it is at the start
+  if (const Function* function = deps_.registry.find(ref.scope, ref.name)) {
+    snapshot_later(*function);
+  }
+  co_return out;
 }
 
 Service::Answer Service::list_versions_by_function(Call& call, Record input) {

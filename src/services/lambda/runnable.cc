@@ -1,6 +1,7 @@
 #include "services/lambda/runnable.h"
 
 #include "services/lambda/service.h"
+#include "services/lambda/snap_start.h"
 
 namespace mayfly::lambda {
 
@@ -57,8 +58,21 @@ invoke::Runnable make_runnable(const functions::Function& function,
   out.application_log_level = version.application_log_level;
   out.system_log_level = version.system_log_level;
   out.reserved_concurrency = function.reserved_concurrency;
+  out.snap_start = version.snap_start && version.version != "$LATEST";
   return out;
 }
+
+namespace {
+
+Result<> check_initialised(const functions::Version& version) {
+  if (!awaits_snapshot(version)) return {};
+  return fail(ErrorKind::unavailable,
+              "Lambda is initializing your function. It will be ready to invoke once your function "
+              "state becomes ACTIVE.",
+              "SnapStartNotReadyException");
+}
+
+}  // namespace
 
 io::Task<Result<invoke::Runnable>> Service::runnable(FunctionRef ref,
                                                      functions::Resolved resolved) {
@@ -72,6 +86,7 @@ io::Task<Result<invoke::Runnable>> Service::runnable(FunctionRef ref,
                                "currently in the following state: Failed",
                                ref.name.str()));
   }
+  CO_TRY(check_chosen_runtime(ref.scope.region, *resolved.version));
   CO_TRY_ASSIGN(out.code_dir, co_await deps_.packages.directory(std::move(package)));
   CO_TRY_ASSIGN(out.layers_dir, co_await deps_.packages.layers_directory(std::move(layers)));
   co_return out;
@@ -82,6 +97,9 @@ io::Task<ApiResult<Service::Invocation>> Service::prepare(FunctionRef ref, Deadl
   if (!active) co_return refuse(from(active.error()));
   auto resolved = deps_.registry.resolve(ref.scope, ref.name, ref.qualifier, deps_.random);
   if (!resolved) co_return refuse(function_not_found(ref.arn()));
+  if (auto ready = check_initialised(*resolved->version); !ready) {
+    co_return refuse(from(ready.error()));
+  }
   Invocation out;
   out.invoked_arn = resolved->invoked_arn;
   out.version = resolved->version->version;
@@ -120,6 +138,11 @@ io::Task<Result<invoke::AsyncTarget>> Service::resolve_async(Scope scope, Functi
     target.max_age_seconds = config->second.max_age_seconds.value_or(target.max_age_seconds);
     target.on_success = handover_to(config->second.on_success_arn);
     target.on_failure = handover_to(config->second.on_failure_arn);
+  }
+  // An event that comes before the version is initialised waits like one that is throttled.
+  if (auto ready = check_initialised(*resolved.version); !ready) {
+    target.runnable = std::unexpected(std::move(ready).error());
+    co_return target;
   }
   target.runnable = co_await runnable(ref, resolved);
   co_return target;

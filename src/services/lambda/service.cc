@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "services/lambda/config.h"
+#include "services/lambda/snap_start.h"
 #include "services/lambda/text.h"
 
 namespace mayfly::lambda {
@@ -31,12 +32,22 @@ Service::~Service() = default;
 
 io::Task<Result<>> Service::start() {
   std::vector<FunctionRef> unsettled;
-  deps_.registry.for_each([this, &unsettled](const Function& function) {
+  std::vector<FunctionRef> uninitialised;
+  deps_.registry.for_each([this, &unsettled, &uninitialised](const Function& function) {
     if (!require_settled(function)) unsettled.push_back({function.scope, function.name, {}});
+    if (std::ranges::any_of(function.versions,
+                            [](const auto& item) { return awaits_snapshot(item.second); })) {
+      uninitialised.push_back({function.scope, function.name, {}});
+    }
     note_reservation(function.scope, function.name);
     follow_provisioned(function.scope, function.name);
   });
   for (const FunctionRef& ref : unsettled) settle_later(ref);
+  for (const FunctionRef& ref : uninitialised) {
+    if (const Function* function = deps_.registry.find(ref.scope, ref.name)) {
+      snapshot_later(*function);
+    }
+  }
   // No environment runs yet: what nobody refers to can go at once.
   return collect_packages(Duration::zero());
 }
@@ -142,9 +153,13 @@ io::Task<void> Service::settle(FunctionRef ref) {
     bool created = version.state == functions::State::pending;
     if (!created && version.update_status != functions::UpdateStatus::in_progress) return;
     bool good = problem.empty();
-    if (created) version.state = good ? functions::State::active : functions::State::failed;
-    version.state_reason = created ? problem : version.state_reason;
-    version.state_reason_code = created && !good ? "InvalidZipFileException" : "";
+    bool waits = good && awaits_snapshot(version);
+    if (created && !waits)
+      version.state = good ? functions::State::active : functions::State::failed;
+    if (!waits) {
+      version.state_reason = created ? problem : version.state_reason;
+      version.state_reason_code = created && !good ? "InvalidZipFileException" : "";
+    }
     version.update_status =
         good ? functions::UpdateStatus::successful : functions::UpdateStatus::failed;
     version.update_reason = problem;
@@ -160,6 +175,9 @@ io::Task<void> Service::settle(FunctionRef ref) {
     log::error("lambda", "cannot settle {}: {}", ref.arn(), updated.error().message);
   }
   settled_.wake_all();
+  if (const Function* settled = deps_.registry.find(ref.scope, ref.name)) {
+    snapshot_later(*settled);
+  }
 }
 
 io::Task<Result<>> Service::wait_active(FunctionRef ref, Deadline deadline) {

@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,9 @@ struct Deps {
   // What a runtime identifier comes to on this machine: nothing to say, a warning that another
   // version runs in its place, or why it cannot run. Absent: every identifier is taken.
   std::function<Result<std::string>(std::string_view identifier)> runtime_warning = {};
+  // The version ARN of what runs an identifier here. Absent: there are no such ARNs.
+  std::function<Result<std::string>(const Region& region, std::string_view identifier)>
+      runtime_version_arn = {};
 };
 
 class Service final : public guard::ResourcePolicies {
@@ -139,6 +143,9 @@ class Service final : public guard::ResourcePolicies {
   // loops of functions (ops_recursion.cc)
   Answer put_function_recursion_config(Call& call, Record input);
   Answer get_function_recursion_config(Call& call, Record input);
+  // runtime versions (ops_runtime_management.cc)
+  Answer put_runtime_management_config(Call& call, Record input);
+  Answer get_runtime_management_config(Call& call, Record input);
   // invoke (ops_invoke.cc)
   Answer invoke(Call& call, Record input);
   Answer invoke_async(Call& call, Record input);
@@ -178,15 +185,27 @@ class Service final : public guard::ResourcePolicies {
   ApiResult<void> check_architectures(const std::vector<std::string_view>& given) const;
   void stamp(Version& version) const;  // revision id, time of change, configuration digest
   Version& publish(Function& function, std::string_view description) const;
-  // describe() with the state and, where another version runs in the runtime's place, a word on it.
+  // describe() with the state and the runtime's version.
   model::FunctionConfiguration describe_whole(const Version& version, const std::string& arn) const;
   ApiResult<void> check_runtime(const FunctionName& name, const std::string& runtime) const;
+  // Which version of the runtime runs, and a word where it is not the one that was asked for.
+  std::optional<model::RuntimeVersionConfig> describe_runtime(const Version& version,
+                                                              const std::string& arn) const;
+  // The version ARN of the runtime as this machine has it; empty: it cannot run.
+  std::string installed_runtime(const Region& region, std::string_view identifier) const;
+  // A version whose runtime was chosen by hand runs on that one or not at all.
+  Result<> check_chosen_runtime(const Region& region, const Version& version) const;
   // Has the package and layers at hand, then marks the function active.
   void settle_later(const FunctionRef& ref);
   io::Task<void> settle(FunctionRef ref);
   // Waits until a just created function has settled.
   io::Task<Result<>> wait_active(FunctionRef ref, Deadline deadline);
   io::Task<Result<invoke::Runnable>> runnable(FunctionRef ref, functions::Resolved resolved);
+  // SnapStart (snap_start.cc): runs the init of every version that waits for that.
+  void snapshot_later(const Function& function);
+  io::Task<void> make_snapshot(FunctionRef version);
+  io::Task<Result<invoke::Snapshot>> take_snapshot(FunctionRef version);
+  void forget_snapshot(const Scope& scope, const Version& version);
   io::Task<Result<>> collect_packages(Duration grace);
   io::Task<void> collect_later();
 
@@ -228,6 +247,7 @@ class Service final : public guard::ResourcePolicies {
   io::ParkingLot settled_;
   io::TaskScope tasks_;
   bool collecting_ = false;
+  std::set<std::string> snapshotting_;  // versions whose init runs, by ARN
   std::map<Scope, std::map<FunctionName, int>> reserved_;
   // What invoke/ was told to keep, by version.
   std::map<std::pair<Scope, FunctionName>,

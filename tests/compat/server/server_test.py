@@ -25,6 +25,21 @@ class Open(Compat):
             self.assertEqual(answer.status, 200)
             json.loads(answer.read())
 
+    def test_operations(self):
+        with urllib.request.urlopen(self.server.url + "/_mayfly/operations") as answer:
+            services = {one["name"]: {row["name"]: row["built"] for row in one["operations"]}
+                        for one in json.loads(answer.read())["services"]}
+        self.assertIs(services["lambda"]["Invoke"], True)
+        self.assertIs(services["lambda"]["CreateCapacityProvider"], False)
+        self.assertIn("FilterLogEvents", services["logs"])
+        # What `./dev coverage` has written is of this program.
+        text = (harness.ROOT / "docs/reference/coverage.md").read_text(encoding="utf-8")
+        for service, operations in services.items():
+            section = text.split(f"| {service} | built |")[1].split("\n## ")[0]
+            rows = dict(re.findall(r"^\| (\w+) \| (yes|no) \|", section, re.M))
+            self.assertEqual(rows, {name: "yes" if built else "no"
+                                    for name, built in operations.items()})
+
     def test_metrics_are_clean(self):
         self.invoke(self.create())
         with urllib.request.urlopen(self.server.url + "/_mayfly/metrics") as answer:

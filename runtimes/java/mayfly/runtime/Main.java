@@ -40,6 +40,8 @@ public final class Main {
                     shape(error));
             System.exit(1);
         }
+        if (Hooks.wanted())
+            Hooks.run(channel);
         try {
             channel.send(Channel.READY, "", new byte[0]);
             while (true) serve(channel, handler);

@@ -1,0 +1,30 @@
+// The Restore phase of functions with SnapStart: an environment is a fork of what the version's
+// init left, and has run its after-restore hooks when it is ready.
+#include "invoke/environment.h"
+#include "invoke/environment_spec.h"
+#include "invoke/phase_log.h"
+
+namespace mayfly::invoke {
+
+bool Environment::restores() const {
+  return runnable_->snap_start && origin_ && origin_->kind() == TemplateKind::function &&
+         origin_->parked();
+}
+
+io::Task<Result<>> Environment::restore() {
+  const auto& clock = deps_.loop.clock();
+  write_phase_start(log_, *runnable_, runtime_, Phase::restore, clock.platform());
+  MonoTime begun = deps_.loop.now();
+  CO_TRY_ASSIGN(auto failure, co_await boot(begun + limits::restore_time));
+  Duration took = deps_.loop.now() - begun;
+  write_restore_report(log_, *runnable_, took, failure ? &*failure : nullptr, clock.platform());
+  if (!failure) {
+    restore_duration_ = took;
+    co_return Result<>{};
+  }
+  co_await end();
+  if (failure->status == Status::timeout) co_return std::unexpected(restore_timed_out());
+  co_return std::unexpected(restore_failed());
+}
+
+}  // namespace mayfly::invoke

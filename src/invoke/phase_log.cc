@@ -1,0 +1,77 @@
+#include "invoke/phase_log.h"
+
+#include "base/limits.h"
+#include "invoke/log_text.h"
+
+namespace mayfly::invoke {
+namespace {
+
+int level_rank(std::string_view level) {
+  if (level == "DEBUG") return 0;
+  if (level == "WARN") return 2;
+  return 1;  // INFO, the default
+}
+
+Status status_of(const Failure* failure) { return failure ? failure->status : Status::success; }
+std::string_view type_of(const Failure* failure) {
+  return failure ? std::string_view(failure->error_type) : std::string_view();
+}
+
+}  // namespace
+
+bool shows_system_log(const Runnable& runnable, std::string_view level) {
+  return level_rank(level) >= level_rank(runnable.system_log_level);
+}
+
+void write_phase_start(EnvironmentLog& log, const Runnable& runnable,
+                       const sandbox::RuntimeChoice& runtime, Phase phase, WallTime now) {
+  std::string version = sandbox::runtime_version(*runtime.pack, runnable.runtime);
+  std::string arn =
+      sandbox::runtime_version_arn(*runtime.pack, runnable.runtime, runnable.scope.region.str());
+  bool init = phase == Phase::init;
+  if (!runnable.json_logs) {
+    log.platform(fmt::format("{}_START Runtime Version: {}\tRuntime Version ARN: {}",
+                             init ? "INIT" : "RESTORE", version, arn));
+    if (!runtime.warning.empty()) log.platform("WARNING " + runtime.warning);
+    return;
+  }
+  if (shows_system_log(runnable, "INFO")) {
+    std::string type;
+    if (init) {
+      type = fmt::format("\"initializationType\":{},\"phase\":\"init\",",
+                         json_string(runnable.initialization_type()));
+    }
+    log.platform(fmt::format(
+        "{{\"time\":\"{}\",\"type\":\"platform.{}Start\",\"record\":{{{}\"runtimeVersion\":{},"
+        "\"runtimeVersionArn\":{},\"functionName\":{},\"functionVersion\":{},\"instanceId\":{},"
+        "\"instanceMaxMemory\":{}}}}}",
+        iso_millis(now), init ? "init" : "restore", type, json_string(version), json_string(arn),
+        json_string(runnable.name.str()), json_string(runnable.version),
+        json_string(log.identity().instance.str()), runnable.memory_mb * limits::mib));
+  }
+  if (!runtime.warning.empty() && shows_system_log(runnable, "WARN")) {
+    log.platform(fmt::format("{{\"timestamp\":\"{}\",\"level\":\"WARN\",\"message\":{}}}",
+                             iso_millis(now), json_string(runtime.warning)));
+  }
+}
+
+void write_init_report(EnvironmentLog& log, const Runnable& runnable, Duration duration,
+                       std::string_view phase, const Failure* failure, WallTime now) {
+  if (!runnable.json_logs) {
+    log.platform(init_report_text(duration, phase, status_of(failure), type_of(failure)));
+  } else if (shows_system_log(runnable, failure ? "WARN" : "INFO")) {
+    log.platform(init_report_json(runnable.initialization_type(), duration, phase,
+                                  status_of(failure), type_of(failure), now));
+  }
+}
+
+void write_restore_report(EnvironmentLog& log, const Runnable& runnable, Duration duration,
+                          const Failure* failure, WallTime now) {
+  if (!runnable.json_logs) {
+    log.platform(restore_report_text(duration, status_of(failure), type_of(failure)));
+  } else if (shows_system_log(runnable, failure ? "WARN" : "INFO")) {
+    log.platform(restore_report_json(duration, status_of(failure), type_of(failure), now));
+  }
+}
+
+}  // namespace mayfly::invoke

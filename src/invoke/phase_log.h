@@ -1,0 +1,31 @@
+// The platform's log lines around the phases that come before an invocation: Init, and Restore of
+// functions with SnapStart. Texts as the cloud's log streams show them, records as its Telemetry
+// API schemas name them.
+#pragma once
+
+#include <optional>
+
+#include "invoke/environment_log.h"
+#include "invoke/failure.h"
+#include "invoke/invoker.h"
+
+namespace mayfly::invoke {
+
+enum class Phase { init, restore };
+
+// JSON logs name a level for each of the platform's records; text logs have no levels.
+bool shows_system_log(const Runnable& runnable, std::string_view level);
+
+// "INIT_START …", "RESTORE_START …", and a warning where another version of the runtime runs.
+void write_phase_start(EnvironmentLog& log, const Runnable& runnable,
+                       const sandbox::RuntimeChoice& runtime, Phase phase, WallTime now);
+
+// "INIT_REPORT …": of an init that failed, or (no failure) of one whose snapshot is taken. `phase`
+// is "init" or "invoke".
+void write_init_report(EnvironmentLog& log, const Runnable& runnable, Duration duration,
+                       std::string_view phase, const Failure* failure, WallTime now);
+// "RESTORE_REPORT …"
+void write_restore_report(EnvironmentLog& log, const Runnable& runnable, Duration duration,
+                          const Failure* failure, WallTime now);
+
+}  // namespace mayfly::invoke
