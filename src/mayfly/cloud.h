@@ -44,6 +44,7 @@ class Cloud {
   io::Task<Result<>> open_state();
   io::Task<Result<>> open_invoker();
   void open_front();
+  std::function<void(const Scope&, const FunctionName&, functions::SigningPolicy)> count_unsigned();
   void add_own_paths();
   void add_clock_path();
   Result<> listen();

@@ -104,6 +104,7 @@ struct House {
   bool settle_after_calls = true;
   std::unique_ptr<io::BodySource> stream;  // of the latest call
   std::function<Result<std::string>(std::string_view)> runtime_warning;
+  std::vector<std::string> unsigned_deployed;  // "FUNCTION Warn" or "FUNCTION Enforce"
 
   explicit House(decltype(runtime_warning) warning = {}) : runtime_warning(std::move(warning)) {
     char name[] = "/tmp/mayfly-lambda-XXXXXX";
@@ -118,7 +119,11 @@ struct House {
     registry = *functions::open_registry(loop, store);
     packages = *functions::open_package_store(loop, store, workers, dir);
     service = std::make_unique<Service>(
-        Deps{loop, random, *registry, *packages, invoker, guard, Settings{}, runtime_warning});
+        Deps{loop, random, *registry, *packages, invoker, guard, Settings{}, runtime_warning,
+             [this](const Scope&, const FunctionName& name, functions::SigningPolicy policy) {
+               bool enforce = policy == functions::SigningPolicy::enforce;
+               unsigned_deployed.push_back(name.str() + (enforce ? " Enforce" : " Warn"));
+             }});
     operations = service->operations();
     REQUIRE(loop.run_until(service->start()));
   }

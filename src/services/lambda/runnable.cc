@@ -57,6 +57,7 @@ invoke::Runnable make_runnable(const functions::Function& function,
   out.application_log_level = version.application_log_level;
   out.system_log_level = version.system_log_level;
   out.reserved_concurrency = function.reserved_concurrency;
+  out.per_tenant = version.per_tenant;
   return out;
 }
 

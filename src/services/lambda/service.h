@@ -48,6 +48,9 @@ struct Deps {
   // What a runtime identifier comes to on this machine: nothing to say, a warning that another
   // version runs in its place, or why it cannot run. Absent: every identifier is taken.
   std::function<Result<std::string>(std::string_view identifier)> runtime_warning = {};
+  // Code without a valid signature was deployed, or refused, where signatures are asked for.
+  std::function<void(const Scope&, const FunctionName&, functions::SigningPolicy)>
+      unsigned_deployed = {};
 };
 
 class Service final : public guard::ResourcePolicies {
@@ -86,7 +89,6 @@ class Service final : public guard::ResourcePolicies {
   Answer delete_function(Call& call, Record input);
   Answer update_function_code(Call& call, Record input);
   Answer update_function_configuration(Call& call, Record input);
-  Answer get_function_code_signing_config(Call& call, Record input);
   // versions (ops_versions.cc)
   Answer publish_version(Call& call, Record input);
   Answer list_versions_by_function(Call& call, Record input);
@@ -139,6 +141,17 @@ class Service final : public guard::ResourcePolicies {
   // loops of functions (ops_recursion.cc)
   Answer put_function_recursion_config(Call& call, Record input);
   Answer get_function_recursion_config(Call& call, Record input);
+  // code signing (ops_code_signing.cc)
+  Answer create_code_signing_config(Call& call, Record input);
+  Answer get_code_signing_config(Call& call, Record input);
+  Answer update_code_signing_config(Call& call, Record input);
+  Answer delete_code_signing_config(Call& call, Record input);
+  Answer list_code_signing_configs(Call& call, Record input);
+  Answer list_functions_by_code_signing_config(Call& call, Record input);
+  Answer put_function_code_signing_config(Call& call, Record input);
+  Answer get_function_code_signing_config(Call& call, Record input);
+  Answer delete_function_code_signing_config(Call& call, Record input);
+  void add_code_signing(api::Service& service);
   // invoke (ops_invoke.cc)
   Answer invoke(Call& call, Record input);
   Answer invoke_async(Call& call, Record input);
@@ -167,6 +180,18 @@ class Service final : public guard::ResourcePolicies {
   io::Task<ApiResult<void>> change_layer(
       Scope scope, std::string name, int version,
       std::function<ApiResult<void>(functions::LayerVersion&)> apply);
+
+  const functions::CodeSigningConfig* find_code_signing(const Scope& scope,
+                                                        std::string_view arn) const;
+  // For as long as a function is being given it; CodeSigningConfigNotFoundException.
+  ApiResult<functions::CodeSigningConfigs::Hold> hold_code_signing(const Scope& scope,
+                                                                   std::string_view arn);
+  // Whether unsigned code may be deployed to a function with this configuration (empty: none).
+  ApiResult<void> check_signed(const FunctionRef& ref, std::string_view config_arn) const;
+  std::vector<std::string> functions_with_signing(const Scope& scope, std::string_view arn) const;
+  io::Task<ApiResult<void>> change_code_signing(
+      Scope scope, std::string arn,
+      std::function<ApiResult<void>(functions::CodeSigningConfig&)> apply);
 
   io::Task<ApiResult<functions::PackageRef>> add_package(std::string zip,
                                                          std::string_view operation);
@@ -198,6 +223,9 @@ class Service final : public guard::ResourcePolicies {
   // Resolves, waits until active and prepares.
   io::Task<ApiResult<Invocation>> prepare(FunctionRef ref, Deadline deadline);
   Answer invoke_event(FunctionRef ref, events::Event event);
+  // A tenant is named where, and only where, the function isolates them.
+  ApiResult<void> check_tenant(const FunctionRef& ref,
+                               std::optional<std::string_view> tenant_id) const;
   // The trace header for another invocation in a chain, or why the chain ends here.
   ApiResult<std::string> follow_chain(const FunctionRef& ref, std::string_view header) const;
   // Destinations (destinations.cc).
