@@ -145,7 +145,7 @@ function promiseContext(event) {
     identity: parseLabel(event.identity, 'CognitoIdentity'),
     invokedFunctionArn: event.arn,
     awsRequestId: event.requestId,
-    tenantId: undefined,
+    tenantId: event.tenant,
     getRemainingTimeInMillis: remaining(event.deadline),
   };
 }
@@ -169,7 +169,7 @@ function callbackContext(callbacks, event) {
     identity: parseLabel(event.identity, 'CognitoIdentity'),
     invokedFunctionArn: event.arn,
     awsRequestId: event.requestId,
-    tenantId: undefined,
+    tenantId: event.tenant,
     getRemainingTimeInMillis: remaining(event.deadline),
   };
   return callbacks.context;
@@ -247,7 +247,7 @@ async function runStreaming(event) {
 function next() {
   const event = channel.receive(); // blocks; the process ends with the channel
   current = { answered: false };
-  log.setRequestId(event.requestId);
+  log.setRequest(event.requestId, event.tenant);
   trace.set(event.trace);
   if (handlerStreams) runStreaming(event);
   else runBuffered(event);
@@ -327,7 +327,16 @@ async function rehearse(exchange) {
   current = null;
   [handler, handlerIsAsync, promisesOnly, handlerStreams] = before;
   readContext(process.env);
-  log.forgetRequestId();
+  log.forgetRequest();
+}
+
+// Not before the host has been told: it prepares the first event meanwhile.
+function tellStacks() {
+  try {
+    require('./fork.node').tellStacks();
+  } catch {
+    // Without the addon what is seen from outside must do.
+  }
 }
 
 async function start() {
@@ -339,6 +348,7 @@ async function start() {
   if (template?.kind !== 'function') {
     setImmediate(() => {
       channel.send(channel.READY);
+      tellStacks();
       next();
     });
     return;

@@ -25,7 +25,7 @@ const WINDOW = 64 * 1024; // limits::stream_window_bytes
 const PIPES = 11;
 const RETURNED = 12; // an event ahead that must wait
 const ELSEWHERE = 13; // the event comes over the socket
-const AHEAD = 1;
+const AHEAD = 1; // in the flags, above which the length of the tenant's id stands
 const KNOWS_OUTPUT = 0x40;
 const OUTPUT_UNREAD = 0x80;
 
@@ -150,7 +150,7 @@ function nextEvent() {
       type = found.frame[found.at + 4];
     }
     if (type !== INVOKE) throw new Error(`unexpected frame of type ${type} from the host`);
-    if (!held || found.frame[found.at + HEAD + 14] !== AHEAD) return found;
+    if (!held || (found.frame[found.at + HEAD + 14] & AHEAD) === 0) return found;
     tell(RETURNED, found.frame.readUInt32LE(found.at + 8));
   }
 }
@@ -164,7 +164,8 @@ function receive() {
   const fixed = head + HEAD;
   const ends = head + size;
   let deadline = frame.readInt32LE(fixed + 4) * 0x100000000 + frame.readUInt32LE(fixed);
-  if (frame[fixed + 14] === AHEAD) deadline += wallClock();
+  const flags = frame.readUInt16LE(fixed + 14);
+  if ((flags & AHEAD) !== 0) deadline += wallClock();
   let at = fixed + INVOKE_HEAD;
   const take = (length) => (length === 0 ? '' : frame.utf8Slice(at, (at += length)));
   return {
@@ -174,6 +175,7 @@ function receive() {
     trace: take(frame.readUInt16LE(fixed + 12)),
     clientContext: take(frame.readUInt32LE(fixed + 16)),
     identity: take(frame.readUInt32LE(fixed + 20)),
+    tenant: flags > AHEAD ? take(flags >>> 1) : undefined,
     payload: take(ends - at),
   };
 }

@@ -29,6 +29,7 @@ let json = false;
 let threshold = levels.TRACE;
 let frameFd = Number.NaN;
 let framed = false;
+let tenant; // of the event under way
 
 // Takes format, level and descriptor from the environment.
 function configure(env) {
@@ -48,6 +49,7 @@ function describe(error) {
 
 function jsonRecord(level, time, params) {
   const record = { timestamp: time, level: level.name, requestId: global[REQUEST_ID] };
+  if (tenant !== undefined) record.tenantId = tenant;
   if (params.length === 1) {
     record.message = params[0];
     try {
@@ -121,10 +123,12 @@ module.exports = {
   configure,
   patchConsole,
   error,
-  setRequestId(id) {
+  setRequest(id, tenantId) {
     global[REQUEST_ID] = id;
+    tenant = tenantId;
   },
-  forgetRequestId() {
+  forgetRequest() {
     delete global[REQUEST_ID];
+    tenant = undefined;
   },
 };

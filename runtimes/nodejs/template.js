@@ -28,6 +28,7 @@ let nativeProblem = '';
 try {
   native = require('./fork.node');
   native.mark();
+  native.tellStacks();
 } catch (error) {
   nativeProblem = `fork.node cannot be loaded: ${error.message}`;
 }

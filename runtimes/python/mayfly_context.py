@@ -59,12 +59,12 @@ _NO_IDENTITY = {"cognito_identity_id": None, "cognito_identity_pool_id": None}
 
 
 class LambdaContext:
-    def __init__(self, request_id, client_context, identity, deadline_ms, arn):
+    def __init__(self, request_id, client_context, identity, deadline_ms, arn, tenant):
         self.aws_request_id = request_id
         self.log_group_name, self.log_stream_name, self.function_name = _NAMES
         self.memory_limit_in_mb, self.function_version = _FUNCTION
         self.invoked_function_arn = arn
-        self.tenant_id = None
+        self.tenant_id = tenant
         self.client_context = client_context
         self.identity = identity
         self._epoch_deadline_time_in_ms = deadline_ms
@@ -99,7 +99,7 @@ class LambdaContext:
         )
 
 
-def make(request_id, client, identity, deadline_ms, arn, fault):
+def make(request_id, client, identity, deadline_ms, arn, tenant, fault):
     def parse(text, name):
         try:
             return json.loads(text)
@@ -122,4 +122,6 @@ def make(request_id, client, identity, deadline_ms, arn, fault):
             "cognito_identity_id": given.get("cognitoIdentityId"),
             "cognito_identity_pool_id": given.get("cognitoIdentityPoolId"),
         }
-    return LambdaContext(request_id, client_context, CognitoIdentity(ids), deadline_ms, arn)
+    return LambdaContext(
+        request_id, client_context, CognitoIdentity(ids), deadline_ms, arn, tenant
+    )

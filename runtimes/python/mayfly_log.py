@@ -21,11 +21,13 @@ _BITS = {0: 0, 10: 0x08, 20: 0x0C, 30: 0x10, 40: 0x14, 50: 0x18}
 _INDENT = "\u00a0"
 
 _request_id = ""
+_tenant_id = None
 
 
-def set_request(request_id):
-    global _request_id
+def set_request(request_id, tenant_id):
+    global _request_id, _tenant_id
     _request_id = request_id
+    _tenant_id = tenant_id
 
 
 def _level_bits(levelno):
@@ -58,6 +60,8 @@ class Sink:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             record = {"timestamp": stamp, "level": "ERROR"}
             record.update(shape)
+            if _tenant_id is not None:
+                record["tenantId"] = _tenant_id
             self.log(json.dumps(record, ensure_ascii=False) + "\n", _JSON | bits)
             return
         head = "[ERROR]"
@@ -126,6 +130,8 @@ class _JsonFormatter(logging.Formatter):
             out["errorMessage"] = str(record.exc_info[1])
             out["location"] = "%s:%s:%s" % (record.pathname, record.funcName, record.lineno)
         out["requestId"] = record.aws_request_id
+        if _tenant_id is not None:
+            out["tenantId"] = _tenant_id
         for key, value in vars(record).items():
             if key not in _OWN and key not in out:
                 out[key] = value

@@ -31,7 +31,8 @@ module Mayfly
       raise "unexpected frame of type #{kind} from the host" unless kind == INVOKE
 
       body = take(length)
-      deadline, *sizes = body.unpack('q<S<3x2L<2')
+      deadline, id, arn, trace, tenant, client, identity = body.unpack('q<S<4L<2')
+      sizes = [id, arn, trace, client, identity, tenant >> 1]
       at = 24
       parts = sizes.map do |size|
         part = body.byteslice(at, size).force_encoding(Encoding::UTF_8)
@@ -66,12 +67,13 @@ module Mayfly
                 :log_group_name, :log_stream_name, :function_name, :memory_limit_in_mb,
                 :function_version, :tenant_id
 
-    def initialize(request_id, arn, deadline_ms, client_context, identity)
+    def initialize(request_id, arn, deadline_ms, client_context, identity, tenant_id)
       @aws_request_id = request_id
       @invoked_function_arn = arn
       @deadline_ms = deadline_ms
       @client_context = client_context.empty? ? nil : JSON.parse(client_context)
       @identity = identity.empty? ? nil : JSON.parse(identity)
+      @tenant_id = tenant_id.empty? ? nil : tenant_id
       @log_group_name = ENV['AWS_LAMBDA_LOG_GROUP_NAME']
       @log_stream_name = ENV['AWS_LAMBDA_LOG_STREAM_NAME']
       @function_name = ENV['AWS_LAMBDA_FUNCTION_NAME']
@@ -118,11 +120,11 @@ module Mayfly
 
   def self.serve(channel, handler)
     loop do
-      deadline, request_id, arn, trace, client, identity, payload = channel.receive
+      deadline, request_id, arn, trace, client, identity, tenant, payload = channel.receive
       Log.request_id = request_id
       trace.empty? ? ENV.delete('_X_AMZN_TRACE_ID') : ENV['_X_AMZN_TRACE_ID'] = trace
       begin
-        context = Context.new(request_id, arn, deadline, client, identity)
+        context = Context.new(request_id, arn, deadline, client, identity, tenant)
         body, content_type = marshal(handler.call(JSON.parse(payload), context))
         channel.send(RESPONSE, content_type, body)
       rescue SystemExit

@@ -78,6 +78,9 @@ inline constexpr int requests_per_concurrency = 10;
 // "Lambda scaling behavior").
 inline constexpr int scaling_environments = 1000;
 inline constexpr auto scaling_period = 10s;
+// Environments of a function with tenant isolation, at work or idle, for every 1,000 units of its
+// concurrency (developer guide, "Troubleshooting tenant isolation").
+inline constexpr int tenant_environments_per_1000 = 2500;
 inline constexpr int async_retries = 2;
 inline constexpr auto async_retry_first = 60s;
 inline constexpr auto async_retry_second = 120s;

@@ -59,6 +59,10 @@ struct InvocationReport {
   Duration overhead{};                      // request taken to answer given, less duration and init
   int memory_mb = 0;
   int max_memory_used_mb = 0;
+  std::optional<Duration> cpu{};  // processor time; none where the machine does not count it
+  std::optional<std::uint64_t> page_faults{};  // none where they were not read
+  std::uint64_t bytes_in = 0;                  // of the event
+  std::uint64_t bytes_out = 0;                 // of the answer
 };
 
 // Steps of an asynchronous event: CloudWatch's AsyncEventsReceived, AsyncEventAge (at every start

@@ -18,6 +18,7 @@ struct Event {
   std::string content_type = "application/json";
   std::string client_context;       // decoded JSON, or empty
   std::string trace_header;         // X-Amzn-Trace-Id, or empty
+  std::string tenant_id = {};       // X-Amz-Tenant-Id, or empty
   Deadline deadline = no_deadline;  // the caller's own, not the function's timeout
 };
 

@@ -80,7 +80,7 @@ void fields(Io& io, T& x)
   io(21, x.last_modified)(22, x.revision_id)(23, x.config_sha256)(24, x.log_format);
   io(25, x.application_log_level)(26, x.system_log_level)(27, x.log_group)(28, x.tracing_mode);
   io(29, x.dead_letter_arn)(30, x.extra);
-  io(40, x.update_runtime_on)(41, x.runtime_version_arn)(42, x.snap_start);
+  io(40, x.update_runtime_on)(41, x.runtime_version_arn)(42, x.snap_start)(43, x.per_tenant);
 }
 
 template <class Io, class T>
@@ -129,7 +129,7 @@ void fields(Io& io, T& x)
   io(1, x.scope.account.value)(2, x.scope.region.value)(3, x.name.value)(4, x.latest);
   io(5, x.last_published)(6, x.aliases)(7, x.tags)(8, x.permissions)(9, x.policy_revisions);
   io(10, x.urls)(11, x.event_configs)(12, x.reserved_concurrency)(13, x.created);
-  io(14, x.provisioned)(15, x.allow_recursion);
+  io(14, x.provisioned)(15, x.allow_recursion)(20, x.code_signing_config_arn);
 }
 
 template <class Io, class T>
@@ -139,6 +139,14 @@ void fields(Io& io, T& x)
   io(1, x.scope.account.value)(2, x.scope.region.value)(3, x.name)(4, x.version);
   io(5, x.description)(6, x.license)(7, x.compatible_runtimes)(8, x.compatible_architectures);
   io(9, x.package)(10, x.created)(11, x.permissions)(12, x.policy_revision);
+}
+
+template <class Io, class T>
+void fields(Io& io, T& x)
+  requires std::is_same_v<std::remove_const_t<T>, CodeSigningConfig>
+{
+  io(1, x.scope.account.value)(2, x.scope.region.value)(3, x.id)(4, x.description);
+  io(5, x.publishers)(6, x.untrusted)(7, x.tags)(8, x.modified);
 }
 
 class Encoder {
@@ -314,6 +322,7 @@ Result<T> decode_record(std::string_view bytes, std::string_view what) {
 std::string encode(const Function& function) { return encode_record(function); }
 std::string encode(const Version& version) { return encode_record(version); }
 std::string encode(const LayerVersion& layer) { return encode_record(layer); }
+std::string encode(const CodeSigningConfig& config) { return encode_record(config); }
 Result<Function> decode_function(std::string_view bytes) {
   return decode_record<Function>(bytes, "function");
 }
@@ -322,6 +331,9 @@ Result<Version> decode_version(std::string_view bytes) {
 }
 Result<LayerVersion> decode_layer(std::string_view bytes) {
   return decode_record<LayerVersion>(bytes, "layer");
+}
+Result<CodeSigningConfig> decode_code_signing_config(std::string_view bytes) {
+  return decode_record<CodeSigningConfig>(bytes, "code signing configuration");
 }
 
 }  // namespace mayfly::functions

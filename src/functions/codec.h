@@ -20,8 +20,10 @@ namespace mayfly::functions {
 std::string encode(const Function& function);
 std::string encode(const Version& version);
 std::string encode(const LayerVersion& layer);
+std::string encode(const CodeSigningConfig& config);
 Result<Function> decode_function(std::string_view bytes);
 Result<Version> decode_version(std::string_view bytes);
 Result<LayerVersion> decode_layer(std::string_view bytes);
+Result<CodeSigningConfig> decode_code_signing_config(std::string_view bytes);
 
 }  // namespace mayfly::functions

@@ -14,4 +14,9 @@ std::string LayerVersion::arn() const {
                      name, version);
 }
 
+std::string CodeSigningConfig::arn() const {
+  return fmt::format("arn:aws:lambda:{}:{}:code-signing-config:{}", scope.region.str(),
+                     scope.account.str(), id);
+}
+
 }  // namespace mayfly::functions

@@ -26,6 +26,7 @@ struct LayerRef {
 enum class State { pending, active, inactive, failed };
 enum class UpdateStatus { successful, in_progress, failed };
 enum class LogFormat { text, json };
+enum class SigningPolicy { warn, enforce };
 
 // One immutable version, or the mutable $LATEST.
 struct Version {
@@ -58,7 +59,8 @@ struct Version {
   std::string log_group;  // empty: /aws/lambda/NAME
   std::string tracing_mode = "PassThrough";
   std::string dead_letter_arn;
-  std::string extra;  // dialect JSON
+  std::string extra;        // dialect JSON
+  bool per_tenant = false;  // environments belong to one tenant each; fixed with the function
   // Of each version by itself, changed without publishing. Empty: "Auto".
   std::string update_runtime_on;    // "FunctionUpdate", "Manual"
   std::string runtime_version_arn;  // with "Manual"
@@ -126,6 +128,7 @@ struct Function {
   std::optional<int> reserved_concurrency;
   std::map<std::string, ProvisionedConfig> provisioned;  // by qualifier
   bool allow_recursion = false;
+  std::string code_signing_config_arn;  // empty: none
   WallTime created{};
 
   std::string arn() const;  // unqualified
@@ -145,6 +148,19 @@ struct LayerVersion {
   std::string policy_revision;
 
   std::string arn() const;  // with the version
+};
+
+// What a deployed package must be signed by, and what happens to one that is not.
+struct CodeSigningConfig {
+  Scope scope;
+  std::string id;  // "csc-" and 17 lower-case letters or digits
+  std::string description;
+  std::vector<std::string> publishers;  // ARNs of signing profile versions
+  SigningPolicy untrusted = SigningPolicy::warn;
+  std::map<std::string, std::string> tags;
+  WallTime modified{};
+
+  std::string arn() const;
 };
 
 // A function as it is to be run: what invoke/ needs, resolved from name and qualifier.

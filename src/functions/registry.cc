@@ -51,7 +51,8 @@ struct LayerFamily {
 
 class StoredRegistry final : public Registry {
  public:
-  StoredRegistry(io::Loop& loop, store::Store& store) : store_(store), released_(loop) {}
+  StoredRegistry(io::Loop& loop, store::Store& store)
+      : store_(store), released_(loop), code_signing_(loop, store) {}
 
   Result<> load();
 
@@ -93,6 +94,8 @@ class StoredRegistry final : public Registry {
   io::Task<Result<>> update_layer(const Scope& scope, std::string_view name, int version,
                                   std::function<Result<>(LayerVersion&)> change) override;
   io::Task<Result<>> remove_layer(const Scope& scope, std::string_view name, int version) override;
+
+  CodeSigningConfigs& code_signing() override { return code_signing_; }
 
   void on_change(std::function<void(const Scope&, const FunctionName&)> listener) override {
     listeners_.push_back(std::move(listener));
@@ -143,6 +146,7 @@ class StoredRegistry final : public Registry {
   std::map<Scope, std::map<FunctionName, Entry>> functions_;
   std::map<std::string, std::pair<Scope, FunctionName>, std::less<>> urls_;
   std::map<LayerKey, LayerFamily> layers_;
+  CodeSigningConfigs code_signing_;
   std::size_t count_ = 0;
   std::vector<std::function<void(const Scope&, const FunctionName&)>> listeners_;
 };
@@ -211,7 +215,8 @@ Result<> StoredRegistry::load_layers() {
 
 Result<> StoredRegistry::load() {
   TRY(load_functions());
-  return load_layers();
+  TRY(load_layers());
+  return code_signing_.load();
 }
 
 void StoredRegistry::index_urls(const Function& function) {

@@ -14,6 +14,7 @@
 
 #include "base/random.h"
 #include "base/result.h"
+#include "functions/code_signing.h"
 #include "functions/model.h"
 #include "store/store.h"
 
@@ -55,6 +56,8 @@ class Registry {
                                           std::function<Result<>(LayerVersion&)> change) = 0;
   virtual io::Task<Result<>> remove_layer(const Scope& scope, std::string_view name,
                                           int version) = 0;
+
+  virtual CodeSigningConfigs& code_signing() = 0;
 
   // Called on the loop after a function changed or went away (instance pools retire old versions).
   virtual void on_change(std::function<void(const Scope&, const FunctionName&)> listener) = 0;

@@ -42,6 +42,7 @@ struct InvokeRequest {
   std::string trace_header;
   std::string client_context;    // decoded JSON or empty
   std::string cognito_identity;  // JSON or empty
+  std::string tenant_id = {};
   std::int64_t deadline_epoch_ms = 0;
   Duration limit{};  // the same, counted from when the guest takes the event
   // Where a streamed answer goes; null: it is collected into the reply, as one that is not

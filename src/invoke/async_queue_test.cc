@@ -368,6 +368,14 @@ TEST_CASE("records survive their bytes, and cut ones are refused") {
     CHECK_FALSE(decode_async(std::string_view(bytes).substr(0, size)));
   }
   CHECK_FALSE(decode_async(bytes + "x"));
+  record.event.event.tenant_id = "blue";
+  bytes = encode(record);
+  back = decode_async(bytes);
+  REQUIRE(back);
+  CHECK(back->event.event.tenant_id == "blue");
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    CHECK_FALSE(decode_async(std::string_view(bytes).substr(0, size)));
+  }
   std::string key = async_key(1'767'225'600'123, record.event);
   CHECK(key == "async/0000019b76daa87b/id/123456789012/eu-west-1/f");
   CHECK(*async_due_ms(key) == 1'767'225'600'123);

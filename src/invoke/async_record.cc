@@ -5,7 +5,8 @@
 namespace mayfly::invoke {
 namespace {
 
-constexpr char format_version = 1;
+constexpr char format_plain = 1;
+constexpr char format_of_tenant = 2;
 
 template <class T>
 void put_integer(std::string& out, T value) {
@@ -61,7 +62,7 @@ std::string encode(const AsyncRecord& record) {
   const auto& [scope, name, qualifier, event] = record.event;
   std::string out;
   out.reserve(event.payload.size() + 512);
-  out += format_version;
+  out += event.tenant_id.empty() ? format_plain : format_of_tenant;
   put_integer(out, record.function_failures);
   put_integer(out, record.platform_failures);
   put_integer(out, record.accepted_ms);
@@ -72,13 +73,15 @@ std::string encode(const AsyncRecord& record) {
         std::string_view(event.trace_header), std::string_view(event.payload)}) {
     put_text(out, text);
   }
+  if (!event.tenant_id.empty()) put_text(out, event.tenant_id);
   return out;
 }
 
 Result<AsyncRecord> decode_async(std::string_view bytes) {
   AsyncRecord record;
   auto& [scope, name, qualifier, event] = record.event;
-  if (bytes.empty() || bytes[0] != format_version) {
+  char format = bytes.empty() ? '\0' : bytes[0];
+  if (format != format_plain && format != format_of_tenant) {
     return fail(ErrorKind::corrupt, "an asynchronous event has an unknown format");
   }
   bytes.remove_prefix(1);
@@ -89,6 +92,9 @@ Result<AsyncRecord> decode_async(std::string_view bytes) {
                take_text(bytes, qualifier) && take_text(bytes, event.id.value) &&
                take_text(bytes, event.content_type) && take_text(bytes, event.client_context) &&
                take_text(bytes, event.trace_header) && take_text(bytes, event.payload);
+  if (whole && format == format_of_tenant) {
+    whole = take_text(bytes, event.tenant_id) && !event.tenant_id.empty();
+  }
   if (!whole || !bytes.empty()) {
     return fail(ErrorKind::corrupt, "an asynchronous event is cut short or too long");
   }

@@ -5,12 +5,13 @@
 //           records of older versions, which share one)
 //
 //   value   offset size (little-endian)
-//           0      1    format: 1
+//           0      1    format: 1; 2 with a tenant
 //           1      4    failures of the function so far
 //           5      4    failures of the platform so far (throttles and the like)
 //           9      8    accepted at, milliseconds since the epoch
 //           17     …    account, region, function name, qualifier, request id, content type, client
-//                       context, trace header, payload: each a length of 4 bytes and its bytes
+//                       context, trace header, payload: each a length of 4 bytes and its bytes;
+//                       in format 2 then the tenant's id likewise
 #pragma once
 
 #include "invoke/invoker.h"

@@ -10,8 +10,6 @@ namespace {
 // The guest's channel ends a moment before or after its processes: time for the other to be seen.
 constexpr auto exit_grace = std::chrono::milliseconds(20);
 constexpr auto exit_wait = std::chrono::seconds(1);
-// Reading the peak costs system calls; between two readings the last value stands.
-constexpr auto memory_sample_every = std::chrono::milliseconds(250);
 
 LogIdentity identity_of(const Deps& deps, const Runnable& runnable) {
   return {.scope = runnable.scope,
@@ -28,6 +26,13 @@ std::string new_trace_header(const Deps& deps) {
   // Two draws, each as short as identifiers are: those come from memory.
   return fmt::format("Root=1-{:08x}-{};Parent={};Sampled=0", seconds.time_since_epoch().count(),
                      deps.random.hex(12), deps.random.hex(8));
+}
+
+
+// Of a streamed answer what has been written of it, whether or not somebody took it.
+std::uint64_t answer_bytes(const Request& request, const events::Outcome& outcome) {
+  if (!request.stream) return outcome.payload.size();
+  return request.stream->flow.taken() + request.stream->flow.waiting();
 }
 
 }  // namespace
@@ -156,11 +161,12 @@ io::Task<Result<std::optional<Failure>>> Environment::await_ready(Deadline deadl
   log_.drain();
   if (reply && reply->ok) {
     instance_->set_cpu_millis(cpu_millis(runnable_->memory_mb));
+    meter_.begin(instance_->stats(), deps_.loop.now());
     co_return std::nullopt;
   }
   if (reply) co_return init_failed(std::move(reply->error_type), std::move(reply->error_payload));
   if (reply.error().kind == ErrorKind::timeout) {
-    kill();
+    if (!booting_for_ || !begin_autopsy(*booting_for_)) kill();
     co_return timed_out(init_limit(*runnable_));
   }
   co_return co_await find_cause();
@@ -214,6 +220,7 @@ void Environment::thaw() {
 
 io::Task<void> Environment::end() {
   if (!instance_) co_return;
+  if (dying_) co_await examine();
   kill();
   co_await gone_.wait();
   co_await watchers_.drain(no_deadline);
@@ -224,9 +231,12 @@ io::Task<void> Environment::end() {
   instance_.reset();
 }
 
-io::Task<std::optional<Failure>> Environment::boot_in_invoke(Deadline deadline, Duration limit) {
+io::Task<std::optional<Failure>> Environment::boot_in_invoke(const Request& request,
+                                                             Deadline deadline, Duration limit) {
   MonoTime begun = deps_.loop.now();
+  booting_for_ = &request;
   auto booted = co_await boot(deadline);
+  booting_for_ = nullptr;
   std::optional<Failure> failure;
   if (!booted) {
     failure = platform_failed(booted.error().message);
@@ -240,7 +250,7 @@ io::Task<std::optional<Failure>> Environment::boot_in_invoke(Deadline deadline, 
   if (failure->status == Status::timeout) failure = timed_out(limit);
   write_init_report(log_, *runnable_, deps_.loop.now() - begun, "invoke", &*failure,
                     deps_.loop.clock().platform());
-  kill();
+  if (!dying_) kill();
   co_return failure;
 }
 
@@ -251,12 +261,14 @@ void Environment::put_on_wire(const Request& request) {
   wire_.invoked_function_arn = request.invoked_arn;
   wire_.trace_header = event.trace_header.empty() ? new_trace_header(deps_) : event.trace_header;
   wire_.client_context = event.client_context;
+  wire_.tenant_id = runnable_->tenant_id;
   wire_.stream = request.stream;
 }
 
 std::uint32_t Environment::send_ahead(const Request& request) {
   put_on_wire(request);
   wire_.limit = std::chrono::seconds(runnable_->timeout_seconds);
+  sent_ahead_ = true;
   return channel_->send_ahead(wire_);
 }
 
@@ -276,6 +288,7 @@ io::Task<Result<guest::InvokeReply>> Environment::exchange(const Request& reques
 io::Task<std::optional<Failure>> Environment::call(const Request& request, Deadline deadline,
                                                    Duration limit, Verdict& verdict,
                                                    Report& report) {
+  if (!meter_.begun()) meter_.begin(instance_->stats(), deps_.loop.now());
   call_done_.reset();
   auto reply = co_await exchange(request, deadline);
   call_done_.set();
@@ -311,8 +324,10 @@ io::Task<std::optional<Failure>> Environment::call(const Request& request, Deadl
     co_return std::nullopt;
   }
   if (reply.error().kind == ErrorKind::timeout) {
-    sample_memory();
-    kill();
+    if (!begin_autopsy(request)) {
+      stats_ = instance_->stats();
+      kill();
+    }
     co_return timed_out(limit);
   }
   co_return co_await find_cause();
@@ -320,6 +335,8 @@ io::Task<std::optional<Failure>> Environment::call(const Request& request, Deadl
 
 void Environment::begin(const Request& request, std::uint32_t number) {
   thaw();
+  if (number == 0) sent_ahead_ = false;
+  ++calls_;
   begun_ = true;
   begun_at_ = deps_.loop.now();
   number_ = number;
@@ -340,7 +357,7 @@ io::Task<Verdict> Environment::invoke(const Request& request) {
   report.request_id = request.event.id.str();
 
   std::optional<Failure> failure;
-  if (broken_) failure = co_await boot_in_invoke(deadline, limit);
+  if (broken_) failure = co_await boot_in_invoke(request, deadline, limit);
   if (!failure) failure = co_await call(request, deadline, limit, verdict, report);
   verdict.duration = deps_.loop.now() - begun_at_;
   // The answer to an event ahead may have been there before the one before it was looked at.
@@ -359,28 +376,40 @@ io::Task<Verdict> Environment::invoke(const Request& request) {
     auto text = log_line(*failure, request.event.id.str(), deps_.loop.clock().platform());
     if (!text.empty() && !runnable_->json_logs) log_.platform(text);
     // Whatever is left of the tree ends with its main process; nothing of it is used again.
-    kill();
+    if (!dying_) kill();
   }
-  sample_memory();
+  const auto* stats = measure(verdict.duration);
   verdict.max_memory_used_mb = max_memory_used_mb_;
+  verdict.usage = meter_.charge(verdict.duration, busy_, stats, deps_.loop.now());
+  verdict.usage.bytes_in = request.event.payload.size();
+  verdict.usage.bytes_out = answer_bytes(request, verdict.outcome);
+  report.usage = verdict.usage;
   report.duration = verdict.duration;
   report.init_duration = verdict.init_duration;
   report.restore_duration = verdict.restore_duration;
   write_end(request, report);
+  if (verdict.kind == InvocationOutcome::out_of_memory &&
+      wants_autopsy(*runnable_, deps_.settings)) {
+    auto findings = findings_of(request);
+    findings.out_of_memory = true;
+    write_autopsy(findings);
+  }
   verdict.outcome.log_tail = log_.end();
   co_return verdict;
 }
 
-void Environment::sample_memory() {
-  if (!instance_) return;
-  MonoTime now = deps_.loop.now();
-  bool first = max_memory_used_mb_ == 0;
-  if (!first && now - memory_sampled_ < memory_sample_every) return;
-  memory_sampled_ = now;
-  auto used = instance_->stats().memory_peak_bytes;
+const sandbox::Stats* Environment::measure(Duration spent) {
+  if (!instance_) return nullptr;
+  if (!killed_ || stats_.memory_peak_bytes == 0) {
+    if (max_memory_used_mb_ > 0 && !meter_.due(spent, deps_.loop.now())) return nullptr;
+    stats_ = instance_->stats();
+  }
+  auto used = stats_.memory_peak_bytes;
   if (origin_) used += origin_->memory_bytes();  // what it has in common with other environments
   int used_mb = static_cast<int>((used + limits::mib - 1) / limits::mib);
   max_memory_used_mb_ = std::max(max_memory_used_mb_, used_mb);
+  growth_.note(calls_, max_memory_used_mb_);
+  return &stats_;
 }
 
 void Environment::write_start(const Request& request) {
@@ -390,15 +419,16 @@ void Environment::write_start(const Request& request) {
   } else if (shows_system_log(*runnable_, "INFO")) {
     log_.platform(fmt::format(
         "{{\"time\":\"{}\",\"type\":\"platform.start\",\"record\":{{\"requestId\":{},\"version\":"
-        "{}}}}}",
-        iso_millis(deps_.loop.clock().platform()), json_string(id),
-        json_string(runnable_->version)));
+        "{}{}}}}}",
+        iso_millis(deps_.loop.clock().platform()), json_string(id), json_string(runnable_->version),
+        tenant_member(runnable_->tenant_id)));
   }
 }
 
 void Environment::write_end(const Request& request, Report& report) {
   report.memory_mb = runnable_->memory_mb;
   report.max_memory_used_mb = max_memory_used_mb_;
+  report.tenant_id = runnable_->tenant_id;
   if (!runnable_->json_logs) {
     log_.platform(fmt::format("END RequestId: {}", request.event.id.str()));
     log_.platform(report_text(report));

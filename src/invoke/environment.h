@@ -8,10 +8,12 @@
 #include <memory>
 #include <optional>
 
+#include "invoke/autopsy.h"
 #include "invoke/booted_guests.h"
 #include "invoke/environment_log.h"
 #include "invoke/failure.h"
 #include "invoke/invoker.h"
+#include "invoke/meter.h"
 #include "invoke/template.h"
 
 namespace mayfly::invoke {
@@ -24,6 +26,7 @@ struct Verdict {
   std::optional<Duration> init_duration;
   std::optional<Duration> restore_duration = {};
   int max_memory_used_mb = 0;
+  Usage usage;
 };
 
 class Environment {
@@ -55,7 +58,7 @@ class Environment {
     if (channel_) channel_->recall();
   }
   bool withdraw(std::uint32_t number) { return !channel_ || channel_->withdraw(number); }
-  // Ends the jail at once and waits until all of it is gone.
+  // Ends the jail, at once unless its call ran out of time, and waits until all of it is gone.
   io::Task<void> end();
 
   // Kills the jail, also one that is being launched; whatever waits for it ends soon.
@@ -66,7 +69,7 @@ class Environment {
   // Why start() left it broken.
   const std::optional<Failure>& init_failure() const { return init_failure_; }
   bool reusable() const {
-    return instance_ && !gone_.is_set() && !killed_ && deps_.loop.now() < retires;
+    return instance_ && !gone_.is_set() && !killed_ && !dying_ && deps_.loop.now() < retires;
   }
   const Runnable& runnable() const { return *runnable_; }
   const sandbox::RuntimeChoice& runtime() const { return runtime_; }
@@ -96,14 +99,21 @@ class Environment {
   io::Task<Failure> find_cause();
   io::Task<void> watch();
   void kill();
-  io::Task<std::optional<Failure>> boot_in_invoke(Deadline deadline, Duration limit);
+  io::Task<std::optional<Failure>> boot_in_invoke(const Request& request, Deadline deadline,
+                                                  Duration limit);
   io::Task<std::optional<Failure>> call(const Request& request, Deadline deadline, Duration limit,
                                         Verdict& verdict, Report& report);
   io::Task<Result<guest::InvokeReply>> exchange(const Request& request, Deadline deadline);
   void put_on_wire(const Request& request);
   void write_start(const Request& request);
   void write_end(const Request& request, Report& report);
-  void sample_memory();
+  // Reads the accounts of the jail, where that is due after a call of this length.
+  const sandbox::Stats* measure(Duration spent);
+  // The call ran out of time: its jail lives until end() has looked at it. False: kill it now.
+  bool begin_autopsy(const Request& request);
+  AutopsyFindings findings_of(const Request& request);
+  void write_autopsy(const AutopsyFindings& findings);
+  io::Task<void> examine();
 
   const Deps& deps_;
   std::shared_ptr<const Runnable> runnable_;
@@ -122,6 +132,9 @@ class Environment {
   bool doomed_ = false;
   bool frozen_ = false;
   bool broken_ = false;
+  const Request* booting_for_ = nullptr;  // a call during which it boots
+  bool dying_ = false;                    // begin_autopsy()
+  bool sent_ahead_ = false;  // since it was last known that the guest has one event at the most
   std::optional<Duration> init_duration_;     // until the first invocation has shown it
   std::optional<Duration> restore_duration_;  // likewise, of a fork of a snapshot
   std::optional<Failure> init_failure_;
@@ -132,8 +145,12 @@ class Environment {
   std::uint32_t number_ = 0;  // it was sent ahead
   Drain unread_ = Drain::all;
   guest::InvokeRequest wire_;  // kept for the memory it has
+  std::uint64_t calls_ = 0;
+  MemoryGrowth growth_;
+  std::unique_ptr<AutopsyFindings> findings_;
   int max_memory_used_mb_ = 0;
-  MonoTime memory_sampled_{};
+  sandbox::Stats stats_;  // as read last
+  Meter meter_;
 };
 
 }  // namespace mayfly::invoke

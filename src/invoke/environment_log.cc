@@ -61,7 +61,20 @@ void EnvironmentLog::digest(Source& source, std::string_view bytes) {
   }
 }
 
+bool EnvironmentLog::capture(std::string* into, std::size_t most) {
+  captured_ = into;
+  capture_most_ = most;
+  return std::exchange(capture_cut_, false);
+}
+
 void EnvironmentLog::line(std::string_view text, WallTime time, bool platform) {
+  if (captured_ && !platform) {
+    std::size_t room = capture_most_ - std::min(capture_most_, captured_->size());
+    capture_cut_ = capture_cut_ || text.size() + 1 > room;
+    captured_->append(text.substr(0, room));
+    if (text.size() < room) captured_->push_back('\n');
+    return;
+  }
   if (want_tail_) tail_.add_line(text);
   observer_.log_line({.scope = identity_.scope,
                       .instance = identity_.instance,

@@ -53,6 +53,9 @@ class EnvironmentLog {
   bool wrote() const { return wrote_; }
   // A line of the platform itself.
   void platform(std::string_view text);
+  // From now on what the function writes goes there, up to `most` bytes, instead of into the log;
+  // null: into the log again. Answers whether something was left out.
+  bool capture(std::string* into, std::size_t most);
   // Ends reading; what is in the pipes is read first.
   io::Task<void> close();
   const LogIdentity& identity() const { return identity_; }
@@ -80,6 +83,9 @@ class EnvironmentLog {
   std::string request_id_;
   bool want_tail_ = false;
   bool wrote_ = false;
+  std::string* captured_ = nullptr;
+  std::size_t capture_most_ = 0;
+  bool capture_cut_ = false;
   LogTail tail_{limits::invoke_log_tail_bytes};
   std::vector<std::unique_ptr<Source>> sources_;
   std::unique_ptr<io::TaskScope> readers_;

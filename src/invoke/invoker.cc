@@ -18,6 +18,18 @@ void StreamedCall::finish(Result<events::Outcome> outcome) {
   answer.head.set();
 }
 
+Result<std::shared_ptr<const Runnable>> for_tenant(const Runnable& runnable,
+                                                   const std::string& tenant_id) {
+  if (tenant_id.empty()) {
+    return fail(ErrorKind::invalid,
+                runnable.name.str() + " isolates tenants, and the event names none");
+  }
+  auto out = std::make_shared<Runnable>(runnable);
+  out->tenant_id = tenant_id;
+  out->tenant_key = fmt::format("{}/tenant/{}", runnable.pool_key, tenant_id);
+  return out;
+}
+
 namespace {
 
 // The parts and the way of one invocation through them; see invoker.h.
@@ -121,7 +133,11 @@ void PooledInvoker::report(const Runnable& runnable, const Request& request, con
        .init_duration = verdict.init_duration,
        .overhead = std::max(Duration::zero(), total - verdict.duration - init),
        .memory_mb = runnable.memory_mb,
-       .max_memory_used_mb = verdict.max_memory_used_mb});
+       .max_memory_used_mb = verdict.max_memory_used_mb,
+       .cpu = verdict.usage.cpu,
+       .page_faults = verdict.usage.page_faults,
+       .bytes_in = verdict.usage.bytes_in,
+       .bytes_out = verdict.usage.bytes_out});
 }
 
 void PooledInvoker::leave(const Runnable& runnable, const Admission::Ticket& ticket) {
@@ -132,6 +148,9 @@ void PooledInvoker::leave(const Runnable& runnable, const Admission::Ticket& tic
 io::Task<Result<events::Outcome>> PooledInvoker::run(std::shared_ptr<const Runnable> runnable,
                                                      Request request) {
   MonoTime begun = deps_.loop.now();
+  if (runnable->per_tenant) {
+    CO_TRY_ASSIGN(runnable, for_tenant(*runnable, request.event.tenant_id));
+  }
   Verdict verdict;
   auto ticket = admission_.enter(*runnable, request.type);
   if (!ticket) {

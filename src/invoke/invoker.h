@@ -27,7 +27,8 @@ namespace mayfly::invoke {
 
 // Everything needed to start an environment of one function version.
 struct Runnable {
-  // Environments are shared by equal keys: scope, name, version and the configuration's digest.
+  // Scope, name, version and the configuration's digest. Equal keys share templates, and
+  // environments unless these belong to tenants.
   std::string pool_key;
   std::string concurrency_key;  // scope and function name: what reserved concurrency counts
   Scope scope;
@@ -51,12 +52,22 @@ struct Runnable {
   int provisioned = 0;  // environments of this version that are kept initialised
   // A published version with SnapStart: its environments are made from a snapshot (snapshot()).
   bool snap_start = false;
+  // Environments belong to one tenant each; the invoker names whose, and its key, for each call.
+  bool per_tenant = false;
+  std::string tenant_id = {};
+  std::string tenant_key = {};
 
+  // What environments are shared by: the configuration and, where it isolates them, the tenant.
+  const std::string& environments_key() const { return per_tenant ? tenant_key : pool_key; }
   std::string_view initialization_type() const {
     if (snap_start) return "snap-start";
     return provisioned > 0 ? "provisioned-concurrency" : "on-demand";
   }
 };
+
+// A function with tenant isolation as it runs for one of them. `invalid` without an id.
+Result<std::shared_ptr<const Runnable>> for_tenant(const Runnable& runnable,
+                                                   const std::string& tenant_id);
 
 // How far the environments that a version is to have are there.
 struct Provision {
@@ -128,6 +139,9 @@ struct Settings {
   // Environments are forked from a template of their version where the guest allows it.
   bool fork_environments = true;
   std::uint64_t template_memory_bytes = 0;  // 0: a quarter of the machine's
+  // Environments at one time that are looked at before they are killed, for their calls ran out of
+  // time (autopsy.h); further ones are killed at once. 0: no call is looked at.
+  int autopsies = 8;
 };
 
 struct Deps {
@@ -145,6 +159,7 @@ struct Deps {
   std::function<std::uint64_t(io::Fd, InstanceId)> serve_endpoint;
   std::function<void(std::uint64_t)> end_endpoint;
   Settings settings;
+  std::shared_ptr<int> autopsies = std::make_shared<int>(0);  // under way
 };
 
 // One asynchronous event as it lies in the durable queue; resolved again when it runs.
@@ -187,7 +202,7 @@ class Invoker {
  public:
   virtual ~Invoker() = default;
   // Runs one event and answers its outcome. Errors: throttled (reason names the limit, as the API
-  // model's ThrottleReason), unavailable, invalid (runtime not here), cancelled.
+  // model's ThrottleReason), unavailable, invalid (runtime not here, no tenant named), cancelled.
   virtual io::Task<Result<events::Outcome>> invoke(std::shared_ptr<const Runnable> runnable,
                                                    Request request) = 0;
   io::Task<Result<events::Outcome>> invoke(Runnable runnable, Request request) {

@@ -198,7 +198,41 @@ std::int64_t billed_millis_of(const Report& report) {
   return report.restore_duration ? out + billed_millis(*report.restore_duration) : out;
 }
 
+// Of the time from the environment's start to the answer.
+double init_share(const Report& report) {
+  Duration init = report.init_duration.value_or(Duration::zero());
+  Duration whole = init + report.duration;
+  return whole > Duration::zero() ? millis(init) / millis(whole) : 0;
+}
+
+std::string usage_text(const Report& report) {
+  if (!report.usage) return {};
+  const Usage& usage = *report.usage;
+  std::string out;
+  if (usage.cpu) out += fmt::format("CPU: {:.2f} ms\t", millis(*usage.cpu));
+  if (usage.page_faults) out += fmt::format("Page Faults: {}\t", *usage.page_faults);
+  out += fmt::format("Bytes In: {}\tBytes Out: {}\t", usage.bytes_in, usage.bytes_out);
+  if (report.init_duration) out += fmt::format("Init Share: {:.0f} %\t", 100 * init_share(report));
+  return out;
+}
+
+std::string usage_members(const Report& report) {
+  if (!report.usage) return {};
+  const Usage& usage = *report.usage;
+  std::string out;
+  if (usage.cpu) out += fmt::format(",\"cpuMs\":{:.3f}", millis(*usage.cpu));
+  if (usage.page_faults) out += fmt::format(",\"pageFaults\":{}", *usage.page_faults);
+  out += fmt::format(",\"bytesIn\":{},\"bytesOut\":{}", usage.bytes_in, usage.bytes_out);
+  if (report.init_duration) out += fmt::format(",\"initShare\":{:.3f}", init_share(report));
+  return out;
+}
+
 }  // namespace
+
+std::string tenant_member(std::string_view tenant_id) {
+  if (tenant_id.empty()) return {};
+  return ",\"tenantId\":" + json_string(tenant_id);
+}
 
 std::string report_text(const Report& report) {
   std::string out = fmt::format(
@@ -213,7 +247,7 @@ std::string report_text(const Report& report) {
     out += fmt::format("\tRestore Duration: {:.2f} ms\tBilled Restore Duration: {} ms",
                        millis(*report.restore_duration), billed_millis(*report.restore_duration));
   }
-  return out + status_suffix(report.status, report.error_type) + '\t';
+  return out + status_suffix(report.status, report.error_type) + '\t' + usage_text(report);
 }
 
 std::string report_json(const Report& report, WallTime time) {
@@ -227,11 +261,12 @@ std::string report_json(const Report& report, WallTime time) {
   }
   return fmt::format(
       "{{\"time\":\"{}\",\"type\":\"platform.report\",\"record\":{{\"requestId\":{},\"metrics\":{{"
-      "\"durationMs\":{:.3f},\"billedDurationMs\":{},\"memorySizeMB\":{},\"maxMemoryUsedMB\":{}{}"
-      "}},{}}}}}",
+      "\"durationMs\":{:.3f},\"billedDurationMs\":{},\"memorySizeMB\":{},\"maxMemoryUsedMB\":{}{}{}"
+      "}},{}{}}}}}",
       iso_millis(time), json_string(report.request_id), millis(report.duration),
       billed_millis_of(report), report.memory_mb, report.max_memory_used_mb, init,
-      status_member(report.status, report.error_type));
+      usage_members(report), status_member(report.status, report.error_type),
+      tenant_member(report.tenant_id));
 }
 
 std::string init_report_text(Duration duration, std::string_view phase, Status status,

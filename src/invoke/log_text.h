@@ -81,6 +81,14 @@ std::string json_string(std::string_view text);
 
 enum class Status { success, error, timeout };
 
+// What a call took of the machine.
+struct Usage {
+  std::optional<Duration> cpu = {};
+  std::optional<std::uint64_t> page_faults = {};
+  std::uint64_t bytes_in = 0;   // of the event
+  std::uint64_t bytes_out = 0;  // of the answer
+};
+
 struct Report {
   std::string_view request_id;
   Duration duration{};
@@ -91,7 +99,12 @@ struct Report {
   int max_memory_used_mb = 0;
   Status status = Status::success;
   std::string_view error_type;  // shown when status is error
+  std::string_view tenant_id = {};
+  std::optional<Usage> usage = {};  // behind the cloud's own fields
 };
+
+// ,"tenantId":"…" of a platform record; nothing without one.
+std::string tenant_member(std::string_view tenant_id);
 
 std::string report_text(const Report& report);
 std::string report_json(const Report& report, WallTime time);

@@ -34,17 +34,17 @@ Pool::Pool(const Deps& deps)
 }
 
 Pool::Group& Pool::group_of(const std::shared_ptr<const Runnable>& runnable) {
-  if (!groups_.contains(runnable->pool_key)) {
+  if (!groups_.contains(runnable->environments_key())) {
     // Another configuration of the same version was changed into this one.
     retire_where([&](const Runnable& other) {
       return other.concurrency_key == runnable->concurrency_key &&
              other.version == runnable->version && other.pool_key != runnable->pool_key;
     });
   }
-  auto& slot = groups_[runnable->pool_key];
+  auto& slot = groups_[runnable->environments_key()];
   if (!slot) {
     slot = std::make_unique<Group>();
-    slot->key = runnable->pool_key;
+    slot->key = runnable->environments_key();
   }
   slot->runnable = runnable;
   slot->retired = false;  // the same key is the same configuration
@@ -59,7 +59,7 @@ void Pool::forget_if_empty(Group& group) {
 }
 
 Lease Pool::take_idle(const Runnable& runnable) {
-  auto found = groups_.find(runnable.pool_key);
+  auto found = groups_.find(runnable.environments_key());
   if (found == groups_.end()) return nullptr;
   Group& group = *found->second;
   // Who came first goes first, and quick calls may be worth a moment of waiting.
@@ -72,7 +72,7 @@ Lease Pool::take_idle(const Runnable& runnable) {
 }
 
 void Pool::put_back(Lease environment) {
-  Group& group = *groups_.find(environment->runnable().pool_key)->second;
+  Group& group = *groups_.find(environment->runnable().environments_key())->second;
   std::erase_if(group.busy,
                 [&](const Seat& seat) { return seat.environment == environment.get(); });
   store_idle(group, std::move(environment));
@@ -106,7 +106,7 @@ void Pool::keep_spares(Group& group) {
 // The environment that proved a new template.
 void Pool::adopt(Lease environment) {
   bool room = has_room(fork_share_bytes);
-  auto found = groups_.find(environment->runnable().pool_key);
+  auto found = groups_.find(environment->runnable().environments_key());
   auto* raw = environment.get();
   count(raw, fork_share_bytes);
   if (closing_ || !room || found == groups_.end()) return end(std::move(environment));
@@ -165,15 +165,16 @@ void Pool::count(Environment* environment, std::uint64_t bytes) {
 
 bool Pool::make_room(std::uint64_t bytes) {
   while (!has_room(bytes)) {
-    if (!end_longest_idle()) return false;
+    if (!end_longest_idle({})) return false;
   }
   return true;
 }
 
-bool Pool::end_longest_idle() {
+bool Pool::end_longest_idle(std::string_view concurrency_key) {
   Group* oldest = nullptr;
   for (auto& [key, group] : groups_) {
     if (group->idle.empty() || dispensable(*group) == 0) continue;
+    if (!concurrency_key.empty() && group->runnable->concurrency_key != concurrency_key) continue;
     if (!oldest || group->idle.front()->idle_since < oldest->idle.front()->idle_since) {
       oldest = group.get();
     }
@@ -191,6 +192,7 @@ Result<Lease> Pool::make_environment(Group& group) {
   TRY_ASSIGN(auto runtime, deps_.choose_runtime(group.runnable->runtime));
   auto origin = templates_.find(*group.runnable, *runtime.pack);
   std::uint64_t bytes = origin ? fork_share_bytes : environment_share_bytes;
+  TRY(make_tenant_room(*group.runnable));
   if (!make_room(bytes)) {
     return fail(ErrorKind::throttled,
                 fmt::format("all {} environments this machine has room for are busy", live_.size()),
@@ -276,7 +278,7 @@ void Pool::deliver(Group& group, Lease environment) {
 }
 
 void Pool::give_back(Lease environment) {
-  auto found = groups_.find(environment->runnable().pool_key);
+  auto found = groups_.find(environment->runnable().environments_key());
   Group& group = *found->second;  // a group stays while one of its environments is out
   Seat seat = note_return(group, *environment);
   if (!environment->reusable()) call_back(group, seat);
@@ -323,7 +325,7 @@ void Pool::end(Lease environment) {
 io::Task<void> Pool::end_task(Lease environment) { co_await environment->end(); }
 
 void Pool::idle_exited(Environment* environment) {
-  auto found = groups_.find(environment->runnable().pool_key);
+  auto found = groups_.find(environment->runnable().environments_key());
   if (found == groups_.end()) return;
   Group& group = *found->second;
   auto at = std::ranges::find(group.idle, environment, &Lease::get);

@@ -118,7 +118,9 @@ class Pool {
   void retire_where(const std::function<bool(const Runnable&)>& is_old);
   void pump_starts();
   bool make_room(std::uint64_t bytes);
-  bool end_longest_idle();
+  // Of all functions, or of one.
+  bool end_longest_idle(std::string_view concurrency_key);
+  Result<> make_tenant_room(const Runnable& runnable);
   bool has_room(std::uint64_t bytes) const { return taken_bytes_ + bytes <= room_bytes_; }
   void count(Environment* environment, std::uint64_t bytes);
   io::Task<void> start_one(Group& group, bool spare = false);

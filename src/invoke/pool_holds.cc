@@ -24,7 +24,7 @@ bool Pool::holds(const Group& group) const {
 }
 
 bool Pool::shares(const Runnable& runnable) const {
-  auto found = groups_.find(runnable.pool_key);
+  auto found = groups_.find(runnable.environments_key());
   return found != groups_.end() && holds(*found->second);
 }
 

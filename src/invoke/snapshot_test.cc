@@ -279,5 +279,5 @@ TEST_CASE("records of a restore in JSON") {
   CHECK(
       house.logged("\"type\":\"platform.restoreReport\",\"record\":{\"status\":\"success\","
                    "\"metrics\":{\"durationMs\":0.000}}"));
-  CHECK(house.logged("\"restoreDurationMs\":0.000,\"billedRestoreDurationMs\":1}"));
+  CHECK(house.logged("\"restoreDurationMs\":0.000,\"billedRestoreDurationMs\":1,"));
 }

@@ -35,21 +35,20 @@ Loop::~Loop() {
 }
 
 void Loop::run() {
-  while (!stopping_) {
-    run_turn();
-    if (stopping_) break;
-    poll(idle() ? timeout_ms() : 0);
-  }
+  run_turns(stopping_);
   stopping_ = false;
 }
 
 // What a batch made ready mostly goes on at once; descriptors wait for some rounds at most.
-void Loop::run_turn() {
-  for (int round = 0; round < rounds_before_poll && !stopping_; ++round) {
-    run_batch();
-    if (ready_.empty()) break;
+void Loop::run_turns(const bool& done) {
+  while (!done) {
+    for (int round = 0; round < rounds_before_poll && !done; ++round) {
+      run_batch();
+      if (ready_.empty()) break;
+    }
+    end_turn();
+    if (!done) poll(idle() ? timeout_ms() : 0);
   }
-  end_turn();
 }
 
 void Loop::end_turn() {

@@ -97,7 +97,7 @@ class Loop {
   bool run_posted();
   // Nothing goes on without being told of something.
   bool idle() const { return ready_.empty() && turn_waiters_.empty(); }
-  void run_turn();
+  void run_turns(const bool& done);
   void end_turn();
   int timeout_ms() const;
 
@@ -129,8 +129,9 @@ struct Detached {
   };
 };
 template <class T>
-Detached drive(Task<T> task, std::optional<T>& out) {
+Detached drive(Task<T> task, std::optional<T>& out, bool& done) {
   out.emplace(co_await std::move(task));
+  done = true;
 }
 inline Detached drive_void(Task<void> task, bool& done) {
   co_await std::move(task);
@@ -140,20 +141,14 @@ inline Detached drive_void(Task<void> task, bool& done) {
 
 template <class T>
 T Loop::run_until(Task<T> task) {
+  bool done = false;
   if constexpr (std::is_void_v<T>) {
-    bool done = false;
     detail::drive_void(std::move(task), done);
-    while (!done) {  // NOLINT(bugprone-infinite-loop): the task sets it
-      run_turn();
-      if (!done) poll(idle() ? timeout_ms() : 0);
-    }
+    run_turns(done);
   } else {
     std::optional<T> out;
-    detail::drive<T>(std::move(task), out);
-    while (!out) {
-      run_turn();
-      if (!out) poll(idle() ? timeout_ms() : 0);
-    }
+    detail::drive<T>(std::move(task), out, done);
+    run_turns(done);
     return std::move(*out);
   }
 }

@@ -20,6 +20,7 @@ struct Given {
   cli::InvokeOptions invoke;
   cli::LogsOptions logs;
   cli::DoctorOptions doctor;
+  cli::TopOptions top;
   ServerOptions server;
   std::string listen = "127.0.0.1:4566";
   std::string folder;
@@ -80,6 +81,8 @@ void add_server(CLI::App& app, Given& given) {
   server->add_option("--default-region", options.default_region, "for requests that name none");
   server->add_flag("--no-fork", options.no_fork,
                    "start every environment by itself, not by forking one that has booted");
+  server->add_flag("--no-autopsy", options.no_autopsy,
+                   "kill calls that ran out of time at once, without a look at what they did");
   server->add_option("--spares", options.spares, "environments kept ahead for a busy function")
       ->check(CLI::Range(0, limits::spare_environments_max));
   add_limits(*server, options);
@@ -125,6 +128,13 @@ void add_function_verbs(CLI::App& app, Given& given) {
 
   auto* list = add_client_verb(app, given, "ls", "list functions");
   list->add_flag("--names", given.names_only, "names alone, one a line");
+  auto* top = add_client_verb(app, given, "top", "show what functions take, as it happens");
+  top->add_flag("--once", given.top.once, "sums since the server's start, once");
+  top->add_option("-i,--interval", given.top.interval_seconds, "seconds")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  top->add_option("--sort", given.top.sort, "cpu, calls, time, errors, memory or name")
+      ->capture_default_str();
   auto* remove = add_client_verb(app, given, "rm", "delete functions");
   remove->add_option("NAME", given.names, "function names")->required();
 }
@@ -166,6 +176,7 @@ Result<int> run_verb(const std::string& verb, const CLI::App& app, Given& given)
   if (verb == "deploy") return cli::deploy(client, given.deploy);
   if (verb == "invoke") return cli::invoke(client, given.invoke);
   if (verb == "logs") return cli::logs(client, given.logs);
+  if (verb == "top") return cli::top(client, given.top);
   if (verb == "ls") return cli::list(client, given.names_only);
   return cli::remove(client, given.names);
 }

@@ -45,6 +45,13 @@ Result<int> list(Client& client, bool names_only);
 Result<int> remove(Client& client, const std::vector<std::string>& names);
 Result<int> create(const std::string& folder, const std::string& language, bool json);
 
+struct TopOptions {
+  bool once = false;  // sums since the server's start, instead of intervals without end
+  double interval_seconds = 2;
+  std::string sort = "cpu";  // see cli_top.h
+};
+Result<int> top(Client& client, const TopOptions& options);
+
 struct DoctorOptions {
   std::string data_dir = "mayfly-data";
   std::string packs_dir;

@@ -94,9 +94,24 @@ io::Task<Result<>> Cloud::open_invoker() {
                        static_cast<double>(options_.requests_per_concurrency),
                    .scaling_environments = options_.scaling_environments,
                    .spares = options_.spares,
-                   .fork_environments = !options_.no_fork}};
+                   .fork_environments = !options_.no_fork,
+                   .autopsies = options_.no_autopsy ? 0 : invoke::Settings{}.autopsies}};
   CO_TRY_ASSIGN(invoker_, co_await invoke::make_invoker(std::move(deps)));
   co_return Result<>{};
+}
+
+// CloudWatch's SignatureValidationErrors.
+std::function<void(const Scope&, const FunctionName&, functions::SigningPolicy)>
+Cloud::count_unsigned() {
+  auto& family =
+      metrics_.counter("mayfly_signature_validation_errors_total",
+                       "Deployments of code without a valid signature, let pass or refused.",
+                       {"account", "region", "function", "policy"});
+  return [&family](const Scope& scope, const FunctionName& name, functions::SigningPolicy policy) {
+    bool enforce = policy == functions::SigningPolicy::enforce;
+    family.with({scope.account.str(), scope.region.str(), name.str(), enforce ? "Enforce" : "Warn"})
+        .add();
+  };
 }
 
 void Cloud::open_front() {
@@ -125,7 +140,8 @@ void Cloud::open_front() {
                                     std::string_view identifier) -> Result<std::string> {
         TRY_ASSIGN(auto choice, choose_runtime(identifier));
         return sandbox::runtime_version_arn(*choice.pack, identifier, region.str());
-      }});
+      },
+      .unsigned_deployed = count_unsigned()});
   guard_->set_resource_policies(*lambda_);
   invoker_->set_resolver([this](Scope scope, FunctionName name, std::string qualifier) {
     return lambda_->resolve_async(std::move(scope), std::move(name), std::move(qualifier));

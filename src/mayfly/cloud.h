@@ -46,6 +46,7 @@ class Cloud {
   io::Task<Result<>> open_invoker();
   void open_front();
   void add_service(api::Service service);
+  std::function<void(const Scope&, const FunctionName&, functions::SigningPolicy)> count_unsigned();
   void add_own_paths();
   void add_clock_path();
   Result<> listen();

@@ -18,6 +18,7 @@ struct ServerOptions {
   std::string default_region = "us-east-1";
   bool strict_runtimes = false;  // refuse identifiers that have no pack of their own
   bool no_fork = false;          // every environment starts by itself
+  bool no_autopsy = false;       // calls that ran out of time are killed at once
   int spares = 1;                // environments ahead of demand, of each busy function
   // Of each account and region, see base/limits.h; 0 requests or environments: any number.
   int account_concurrency = limits::account_concurrency;

@@ -320,9 +320,11 @@ Stats read_stats(const ControlGroup& group) {
     out.memory_bytes = number_in(group.memory.dir + "/memory.current");
     out.memory_peak_bytes =
         std::max(number_in(group.memory.dir + "/memory.peak"), out.memory_bytes);
+    out.page_faults = keyed_number_in(group.memory.dir + "/memory.stat", "pgfault");
   } else if (group.memory.version == 1) {
     out.memory_bytes = number_in(group.memory.dir + "/memory.usage_in_bytes");
     out.memory_peak_bytes = number_in(group.memory.dir + "/memory.max_usage_in_bytes");
+    out.page_faults = keyed_number_in(group.memory.dir + "/memory.stat", "pgfault");
   }
   if (group.accounting.version == 2) {
     out.cpu_ns = 1000 * keyed_number_in(group.accounting.dir + "/cpu.stat", "usage_usec");

@@ -104,6 +104,10 @@ class JailInstance final : public Instance {
     if (state_->group.memory.version == 0) return tree_stats(state_->pid);
     return read_stats(state_->group);
   }
+  Evidence evidence() override { return runs() ? gather_evidence(state_->pid) : Evidence{}; }
+  int ask_for_stacks(const Evidence& evidence) override {
+    return runs() ? sandbox::ask_for_stacks(evidence) : 0;
+  }
 
  private:
   bool runs() const { return state_->launched.is_set() && !has_exited(); }

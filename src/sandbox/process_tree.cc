@@ -13,13 +13,16 @@
 namespace mayfly::sandbox {
 namespace {
 
-void collect(int pid, std::set<int>& out) {
+constexpr std::size_t no_bound = SIZE_MAX;
+
+void collect(int pid, std::set<int>& out, std::size_t most = no_bound) {
   std::error_code ignored;
   auto tasks = fmt::format("/proc/{}/task", pid);
   for (const auto& task : std::filesystem::directory_iterator(tasks, ignored)) {
     std::istringstream children(sys::read_file(task.path().string() + "/children").value_or(""));
     for (int child = 0; children >> child;) {
-      if (out.insert(child).second) collect(child, out);
+      if (out.size() >= most) return;
+      if (out.insert(child).second) collect(child, out, most);
     }
   }
 }
@@ -33,9 +36,14 @@ std::uint64_t status_bytes(const std::string& status, std::string_view name) {
 
 }  // namespace
 
-Stats tree_stats(int root) {
+std::set<int> processes_below(int root, std::size_t most) {
   std::set<int> found;
-  collect(root, found);
+  collect(root, found, most);
+  return found;
+}
+
+Stats tree_stats(int root) {
+  std::set<int> found = processes_below(root, no_bound);
   Stats out;
   const auto tick_ns = 1'000'000'000ull / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
   for (int pid : found) {

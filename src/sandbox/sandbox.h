@@ -17,6 +17,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "io/fd.h"
+#include "sandbox/evidence.h"
 
 namespace mayfly::sandbox {
 
@@ -71,6 +72,7 @@ struct Stats {
   std::uint64_t memory_peak_bytes = 0;
   std::uint64_t memory_bytes = 0;
   std::uint64_t cpu_ns = 0;
+  std::uint64_t page_faults = 0;
 };
 
 class Instance {
@@ -100,6 +102,10 @@ class Instance {
   virtual io::Task<Result<Exit>> exited(Deadline deadline) = 0;
   virtual bool has_exited() const = 0;
   virtual Stats stats() = 0;
+  // What its processes are doing now (about a millisecond); nothing where it does not run.
+  virtual Evidence evidence() { return {}; }
+  // Asks those of them that can to write their stacks to standard error; answers how many.
+  virtual int ask_for_stacks(const Evidence&) { return 0; }
 };
 
 // Error::reason of launch() when the jail stood but its program could not be executed.

@@ -54,6 +54,10 @@ struct FakeJail {
   int sent_ahead = 0;  // events
   std::uint64_t memory_peak_bytes = 40ull << 20;
   std::uint64_t memory_bytes = 0;
+  std::uint64_t cpu_ns = 0;
+  std::uint64_t page_faults = 0;
+  sandbox::Evidence evidence;
+  std::function<int()> on_ask_for_stacks;
   io::Fd output;  // the guest's ends
   io::Fd framed;
   io::Fd channel;
@@ -106,7 +110,14 @@ class FakeInstance final : public sandbox::Instance {
   }
   bool has_exited() const override { return jail_->exit.has_value(); }
   sandbox::Stats stats() override {
-    return {.memory_peak_bytes = jail_->memory_peak_bytes, .memory_bytes = jail_->memory_bytes};
+    return {.memory_peak_bytes = jail_->memory_peak_bytes,
+            .memory_bytes = jail_->memory_bytes,
+            .cpu_ns = jail_->cpu_ns,
+            .page_faults = jail_->page_faults};
+  }
+  sandbox::Evidence evidence() override { return jail_->evidence; }
+  int ask_for_stacks(const sandbox::Evidence&) override {
+    return jail_->on_ask_for_stacks ? jail_->on_ask_for_stacks() : 0;
   }
   FakeJail& jail() { return *jail_; }
 
@@ -212,6 +223,8 @@ class FakeLauncher final : public sandbox::Launcher {
   FakeScript script;
   std::optional<Error> fail_with;
   std::uint64_t memory_bytes = 0;  // that each jail has in use
+  std::uint64_t cpu_ns = 0;        // … and has used when it is there
+  std::uint64_t page_faults = 0;
   int forks = 0;
   int specialised = 0;                           // orders to become an environment
   std::optional<Error> refuse_order;             // what they end with
@@ -225,6 +238,8 @@ class FakeLauncher final : public sandbox::Launcher {
     auto jail = std::make_shared<FakeJail>(loop_);
     jail->spec = std::move(spec);
     jail->memory_bytes = memory_bytes;
+    jail->cpu_ns = cpu_ns;
+    jail->page_faults = page_faults;
     auto instance = std::make_unique<FakeInstance>(jail);
     TRY_ASSIGN(auto output, io::make_pipe());
     TRY_ASSIGN(auto framed, io::make_pipe());

@@ -26,6 +26,10 @@ class RecordingObserver final : public Observer {
     std::optional<Duration> init_duration;
     int memory_mb = 0;
     int max_memory_used_mb = 0;
+    std::optional<Duration> cpu = {};
+    std::optional<std::uint64_t> page_faults = {};
+    std::uint64_t bytes_in = 0;
+    std::uint64_t bytes_out = 0;
   };
   struct AsyncEvent {
     std::string function;
@@ -48,7 +52,8 @@ class RecordingObserver final : public Observer {
   }
   void invocation(const InvocationReport& r) override {
     invocations.push_back({std::string(r.request_id), r.outcome, r.type, r.duration,
-                           r.init_duration, r.memory_mb, r.max_memory_used_mb});
+                           r.init_duration, r.memory_mb, r.max_memory_used_mb, r.cpu, r.page_faults,
+                           r.bytes_in, r.bytes_out});
   }
   void async_event(const AsyncEventReport& r) override {
     async_events.push_back({std::string(r.function), r.step, r.age});

@@ -34,6 +34,7 @@ guest::InvokeRequest request_of(const wire::Json& line) {
   out.trace_header = line.string_or("trace");
   out.client_context = line.string_or("client");
   out.cognito_identity = line.string_or("identity");
+  out.tenant_id = line.string_or("tenant");
   out.deadline_epoch_ms = line.int_or("deadline_ms", 0);
   return out;
 }

@@ -59,6 +59,10 @@ TEST_CASE("telemetry: reports become metrics and lines") {
                           .request_id = "r"};
   report.duration = std::chrono::milliseconds(30);
   report.max_memory_used_mb = 2;
+  report.cpu = std::chrono::milliseconds(500);
+  report.page_faults = 12;
+  report.bytes_in = 3;
+  report.bytes_out = 4;
   telemetry.invocation(report);
   report.outcome = InvocationOutcome::throttled;
   telemetry.invocation(report);
@@ -70,6 +74,9 @@ TEST_CASE("telemetry: reports become metrics and lines") {
   for (auto line : {"mayfly_invocations_running{account=\"000000000000\",region=\"us-east-1\","
                     "function=\"f\"} 0\n",
                     "type=\"request_response\",outcome=\"success\"} 1\n",
+                    "mayfly_invocation_cpu_seconds_total{account=\"000000000000\",region="
+                    "\"us-east-1\",function=\"f\"} 0.5\n",
+                    "function=\"f\"} 12\n", "direction=\"in\"} 3\n", "direction=\"out\"} 4\n",
                     "type=\"request_response\",outcome=\"throttled\"} 1\n",
                     "mayfly_api_requests_total{service=\"lambda\",operation=\"Invoke\",status="
                     "\"200\"} 1\n",

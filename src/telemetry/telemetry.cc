@@ -67,6 +67,12 @@ Telemetry::Telemetry(LogStore& logs, Registry& registry)
       memory_used_bytes_(registry.gauge("mayfly_function_memory_used_bytes",
                                         "Largest memory of the instance that reported last.",
                                         function_labels)),
+      cpu_seconds_(registry.counter("mayfly_invocation_cpu_seconds_total",
+                                    "Processor time of invocations.", function_labels)),
+      page_faults_(registry.counter("mayfly_invocation_page_faults_total",
+                                    "Page faults of invocations.", function_labels)),
+      bytes_(registry.counter("mayfly_invocation_bytes_total", "Bytes of events and of answers.",
+                              {"account", "region", "function", "direction"})),
       async_received_(registry.counter("mayfly_async_events_received_total",
                                        "Asynchronous events accepted into the queue.",
                                        function_labels)),
@@ -157,6 +163,10 @@ void Telemetry::invocation(const InvocationReport& report) {
   if (series.duration == nullptr) {
     series.duration = &duration_seconds_.with(labels);
     series.memory = &memory_used_bytes_.with(labels);
+    series.cpu = &cpu_seconds_.with(labels);
+    series.page_faults = &page_faults_.with(labels);
+    series.bytes_in = &bytes_.with({account.str(), region.str(), report.function, "in"});
+    series.bytes_out = &bytes_.with({account.str(), region.str(), report.function, "out"});
   }
   series.duration->observe(seconds(report.duration));
   overhead_.observe(seconds(report.overhead));
@@ -164,6 +174,10 @@ void Telemetry::invocation(const InvocationReport& report) {
     init_seconds_.with(labels).observe(seconds(*report.init_duration));
   }
   series.memory->set(report.max_memory_used_mb * 1024.0 * 1024.0);
+  if (report.cpu) series.cpu->add(seconds(*report.cpu));
+  if (report.page_faults) series.page_faults->add(static_cast<double>(*report.page_faults));
+  series.bytes_in->add(static_cast<double>(report.bytes_in));
+  series.bytes_out->add(static_cast<double>(report.bytes_out));
 }
 
 void Telemetry::async_event(const AsyncEventReport& report) {

@@ -33,6 +33,10 @@ class Telemetry final : public Observer {
     Gauge& running;
     Histogram* duration = nullptr;
     Gauge* memory = nullptr;
+    Counter* cpu = nullptr;
+    Counter* page_faults = nullptr;
+    Counter* bytes_in = nullptr;
+    Counter* bytes_out = nullptr;
     std::array<std::array<Counter*, outcomes>, 2> ended{};  // by type and outcome
   };
   struct ApiSeries {
@@ -54,6 +58,9 @@ class Telemetry final : public Observer {
   Family<Histogram>& duration_seconds_;
   Family<Histogram>& init_seconds_;
   Family<Gauge>& memory_used_bytes_;
+  Family<Counter>& cpu_seconds_;
+  Family<Counter>& page_faults_;
+  Family<Counter>& bytes_;
   Family<Counter>& async_received_;
   Family<Histogram>& async_age_seconds_;
   Family<Counter>& async_dropped_;

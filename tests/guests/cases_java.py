@@ -48,6 +48,8 @@ CASES = {
     "environment": fn(
         f"{F}::environment", ["v\u00fc", False, "v\u00fc\n", ":UTC"], env={"A": "v\u00fc"}
     ),
+    "tenant": fn(f"{F}::tenant", ["blue 1"], tenant="blue 1"),
+    "no tenant": fn(f"{F}::tenant", [None]),
     "context": fn(
         f"{F}::described",
         [

@@ -236,6 +236,19 @@ CASES = {
         },
         steps=[(b"{}", ERROR, error("Mine", "m"))],
     ),
+    "tenant": ok(
+        "async (e, c) => { console.log('w'); return c.tenantId }",
+        "blue 1",
+        tenant="blue 1",
+        env={"AWS_LAMBDA_LOG_FORMAT": "JSON"},
+        json_logs=[{"message": "w", "tenantId": "blue 1"}],
+    ),
+    "no tenant": ok(
+        "async (e, c) => { console.log('w'); return [c.tenantId === undefined] }",
+        [True],
+        env={"AWS_LAMBDA_LOG_FORMAT": "JSON"},
+        json_logs=[lambda record: "tenantId" not in record],
+    ),
     "answer that is no JSON": dict(
         files={"index.js": JS + "async () => { const a = {}; a.a = a; return a }"},
         steps=[(b"{}", ERROR, error("Error", "Unable to stringify response body"))],

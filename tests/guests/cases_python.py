@@ -152,6 +152,22 @@ CASES = {
         identity='{"cognitoIdentityId":"i"}',
         trace="Root=1",
     ),
+    "tenant": fn(
+        "logging.getLogger().warning('w')\n"
+        "return [context.tenant_id, 'tenant_id=blue 1' in repr(context)]",
+        ["blue 1", True],
+        imports="import logging",
+        tenant="blue 1",
+        env={"AWS_LAMBDA_LOG_FORMAT": "JSON"},
+        json_logs=[{"message": "w", "tenantId": "blue 1"}],
+    ),
+    "no tenant": fn(
+        "logging.getLogger().warning('w')\nreturn context.tenant_id",
+        None,
+        imports="import logging",
+        env={"AWS_LAMBDA_LOG_FORMAT": "JSON"},
+        json_logs=[lambda record: "tenantId" not in record],
+    ),
     "no identity": fn(
         "return [context.client_context, context.identity.cognito_identity_id]", [None, None]
     ),

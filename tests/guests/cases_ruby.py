@@ -44,6 +44,8 @@ CASES = {
         "StringIO.new('raw')", b"raw", before="require 'stringio'", label="application/unknown"
     ),
     "unicode": fn("event", "\u00fc", '"\u00fc"'.encode()),
+    "tenant": fn("[context.tenant_id]", ["blue 1"], tenant="blue 1"),
+    "no tenant": fn("[context.tenant_id]", [None]),
     "context": fn(
         "[context.function_name, context.aws_request_id, context.memory_limit_in_mb,"
         " context.client_context, context.get_remaining_time_in_millis > 1000,"

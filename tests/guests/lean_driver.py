@@ -147,12 +147,13 @@ class Guest(Process):
         trace="",
         client="",
         identity="",
+        tenant="",
         deadline_ms=4102444800000,
         ahead=False,
     ):
-        parts = [p.encode() for p in (request_id, arn, trace, client, identity)]
-        sizes = [len(p) for p in parts]
-        sizes.insert(3, int(ahead))
+        parts = [p.encode() for p in (request_id, arn, trace, client, identity, tenant)]
+        sizes = [len(p) for p in parts[:5]]
+        sizes.insert(3, 2 * len(parts[5]) + int(ahead))
         body = struct.pack("<qHHHHII", deadline_ms, *sizes) + b"".join(parts) + payload
         self._sequence += 1
         self.put(HEAD.pack(len(body), INVOKE, self._sequence) + body)
@@ -308,6 +309,7 @@ class HostedGuest(Process):
         trace="",
         client="",
         identity="",
+        tenant="",
         deadline_ms=4102444800000,
     ):
         event = {
@@ -317,6 +319,7 @@ class HostedGuest(Process):
             "trace": trace,
             "client": client,
             "identity": identity,
+            "tenant": tenant,
             "deadline_ms": deadline_ms,
             "stream": self._streams,
         }

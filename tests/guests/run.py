@@ -78,7 +78,8 @@ def check_logs(case, records):
 
 
 def run_steps(case, guest):
-    extras = {k: case[k] for k in ("client", "identity", "trace", "deadline_ms") if k in case}
+    names = ("client", "identity", "trace", "tenant", "deadline_ms")
+    extras = {k: case[k] for k in names if k in case}
     for number, (event, kind, expected) in enumerate(case["steps"], 1):
         if kind is None:
             guest.send(event, request_id=f"req-{number}", **extras)

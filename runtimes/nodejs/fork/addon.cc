@@ -13,6 +13,7 @@
 //   complete()          in the child, before any code of the function
 // and, of the channel's pipes (channel.js):
 //   receive(3)          the two descriptors that come over the socket, "7 8"; empty: its peer ended
+//   tellStacks()        from here on a signal has the stack written to standard error
 //   unread()            whether something in the pipes of output and log has not been read
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +31,7 @@
 #include "pages.h"
 #include "park.h"
 #include "random.h"
+#include "stacks.h"
 #include "threads.h"
 
 namespace {
@@ -196,6 +198,11 @@ napi_value receive(napi_env env, napi_callback_info info) {
   return text(env, names);
 }
 
+napi_value tell_stacks(napi_env, napi_callback_info) {
+  fork::tell_stacks();
+  return nullptr;
+}
+
 // Where the function put something other than our pipe in place, nobody can tell: unread.
 bool lies_unread(int descriptor) {
   int bytes = 0;
@@ -232,5 +239,6 @@ napi_register_module_v1(napi_env env, napi_value exports) {
   define(env, exports, "complete", complete);
   define(env, exports, "receive", receive);
   define(env, exports, "unread", unread);
+  define(env, exports, "tellStacks", tell_stacks);
   return exports;
 }

@@ -58,10 +58,11 @@ Result<> encode_invoke_head(std::string& out, const InvokeRequest& request, std:
   constexpr std::size_t short_max = 0xFFFF;
   std::size_t labels = request.request_id.size() + request.invoked_function_arn.size() +
                        request.trace_header.size() + request.client_context.size() +
-                       request.cognito_identity.size();
+                       request.cognito_identity.size() + request.tenant_id.size();
   std::size_t length = 24 + labels + request.payload.size();
   if (request.request_id.size() > short_max || request.invoked_function_arn.size() > short_max ||
-      request.trace_header.size() > short_max || length > frame_body_max_bytes) {
+      request.trace_header.size() > short_max || request.tenant_id.size() > short_max / 2 ||
+      length > frame_body_max_bytes) {
     return fail(ErrorKind::too_large, "the event does not fit a frame");
   }
   bool ahead = when == When::ahead;
@@ -73,7 +74,7 @@ Result<> encode_invoke_head(std::string& out, const InvokeRequest& request, std:
   put(out, static_cast<std::uint16_t>(request.request_id.size()));
   put(out, static_cast<std::uint16_t>(request.invoked_function_arn.size()));
   put(out, static_cast<std::uint16_t>(request.trace_header.size()));
-  put(out, static_cast<std::uint16_t>(ahead ? 1 : 0));
+  put(out, static_cast<std::uint16_t>(2 * request.tenant_id.size() + (ahead ? 1 : 0)));
   put(out, static_cast<std::uint32_t>(request.client_context.size()));
   put(out, static_cast<std::uint32_t>(request.cognito_identity.size()));
   out += request.request_id;
@@ -81,6 +82,7 @@ Result<> encode_invoke_head(std::string& out, const InvokeRequest& request, std:
   out += request.trace_header;
   out += request.client_context;
   out += request.cognito_identity;
+  out += request.tenant_id;
   return {};
 }
 

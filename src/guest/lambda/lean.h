@@ -20,11 +20,11 @@
 //            8      2    length of the request id
 //            10     2    length of the invoked function's ARN
 //            12     2    length of the trace header
-//            14     2    1: sent ahead
+//            14     2    twice the length of the tenant's id; + 1: sent ahead
 //            16     4    length of the client context (JSON; 0: none)
 //            20     4    length of the Cognito identity (JSON; 0: none)
-//            24     …    request id, ARN, trace header, client context, identity, payload (the
-//            rest)
+//            24     …    request id, ARN, trace header, client context, identity, tenant's id,
+//                        payload (the rest)
 //   RESPONSE (guest → host)
 //            0      2    length of the content type (0: application/json)
 //            2      …    content type, payload (the rest)

@@ -87,6 +87,21 @@ TEST_CASE("READY ends the init; an event and its answer are one frame each") {
   CHECK(guest.hear() == frame(FrameType::invoke, 1, body));
 }
 
+TEST_CASE("an event carries its tenant behind everything else of its head") {
+  InvokeRequest tenant = request("[7]");
+  tenant.tenant_id = std::string(256, 't');
+  for (When when : {When::now, When::ahead}) {
+    std::string out;
+    REQUIRE(encode_invoke_head(out, tenant, 1, when));
+    auto flags = static_cast<unsigned char>(out[26]) | static_cast<unsigned char>(out[27]) << 8;
+    CHECK(flags == (when == When::ahead ? 513 : 512));
+    CHECK(out.ends_with("id-1arnRoot=1{}[]" + tenant.tenant_id));
+  }
+  tenant.tenant_id = std::string(32'768, 't');
+  std::string out;
+  CHECK_FALSE(encode_invoke_head(out, tenant, 1, When::now));
+}
+
 TEST_CASE("errors carry their checked type; an init error carries its JSON") {
   FakeGuest guest;
   guest.say(frame(FrameType::init_error, 0, labelled("Runtime.ImportModuleError", "{\"x\":1}")));

@@ -117,6 +117,7 @@ ApiAnswer event_answer(const InvokeRequest& event) {
   add("Lambda-Runtime-Trace-Id", event.trace_header);
   add("Lambda-Runtime-Client-Context", event.client_context);
   add("Lambda-Runtime-Cognito-Identity", event.cognito_identity);
+  add("Lambda-Runtime-Aws-Tenant-Id", event.tenant_id);
   return out;
 }
 

@@ -163,9 +163,19 @@ TEST_CASE("empty headers are left out; an event waits for a runtime that asks la
              .cognito_identity = {}});
   auto got = runtime.call(get(next_path));
   CHECK(has(got, "Lambda-Runtime-Aws-Request-Id: x"));
-  for (const char* name : {"Trace-Id", "Client-Context", "Cognito-Identity", "Function-Arn"}) {
+  for (const char* name :
+       {"Trace-Id", "Client-Context", "Cognito-Identity", "Function-Arn", "Tenant-Id"}) {
     CHECK_MESSAGE(!has(got, name), name);
   }
+}
+
+TEST_CASE("the runtime of a tenant's environment is told whose event it is") {
+  Api api;
+  Client runtime(api.loop, api.address);
+  auto tenant = event("r-1");
+  tenant.tenant_id = "blue 1";
+  api.start(tenant);
+  CHECK(has(runtime.call(get(next_path)), "Lambda-Runtime-Aws-Tenant-Id: blue 1\r\n"));
 }
 
 TEST_CASE("errors of an invocation carry their checked type") {

@@ -118,6 +118,10 @@ ApiResult<void> refuse_unbuilt(const Request& in) {
 
 template <class Request>
 ApiResult<void> apply_common(const Request& in, Version& version) {
+  if (auto snap = in.snap_start();
+      version.per_tenant && snap && snap->apply_on().value_or("None") != "None") {
+    return refuse(no_tenants_with("SnapStart"));
+  }
   if (auto refused = refuse_unbuilt(in); !refused) return refused;
   if (auto value = in.description()) version.description = *value;
   if (auto value = in.runtime()) version.runtime = *value;
@@ -199,16 +203,14 @@ void describe_state(const Version& version, model::FunctionConfiguration& out) {
 
 ApiResult<void> apply(const model::CreateFunctionRequest& in, Version& version) {
   if (in.package_type().value_or("Zip") != "Zip") return refuse(unbuilt("PackageType Image"));
-  if (in.has_tenancy_config()) return refuse(unbuilt("TenancyConfig"));
   if (in.publish_to()) return refuse(unbuilt("PublishTo"));
-  if (in.code_signing_config_arn()) {
-    return refuse(model::code_signing_config_not_found_exception(fmt::format(
-        "The code signing configuration {} does not exist.", *in.code_signing_config_arn())));
-  }
   if (in.runtime().value_or("").empty() || in.handler().value_or("").empty()) {
     return refuse(invalid(
         "Runtime and Handler are mandatory parameters for functions created with deployment "
         "packages."));
+  }
+  if (auto tenancy = in.tenancy_config()) {
+    version.per_tenant = tenancy->tenant_isolation_mode().value_or("") == "PER_TENANT";
   }
   return apply_common(in, version);
 }
@@ -264,6 +266,11 @@ model::FunctionConfiguration describe(const Version& version, const std::string&
     }
     out.set_layers(std::move(layers));
   }
+  if (version.per_tenant) {
+    model::TenancyConfig tenancy;
+    tenancy.set_tenant_isolation_mode("PER_TENANT");
+    out.set_tenancy_config(tenancy);
+  }
   if (with_state) describe_state(version, out);
   return out;
 }
@@ -312,6 +319,7 @@ std::string config_digest(const Version& version) {
   }
   for (const auto& layer : version.layers) add(layer.arn);
   if (version.snap_start) add("SnapStart");
+  if (version.per_tenant) add("PER_TENANT");
   std::array<unsigned char, 32> digest{};
   EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha256(), nullptr);
   return base64({reinterpret_cast<const char*>(digest.data()), digest.size()});

@@ -71,6 +71,7 @@ ApiResult<void> check_destination(std::string_view arn, DestinationOf which, con
                             function->aliases.contains(qualifier) ||
                             (is_version_number(qualifier) && qualifier.size() < 10 &&
                              function->versions.contains(std::stoi(qualifier))));
+  if (there && function->latest.per_tenant) return refuse(no_tenants_with("Being a destination"));
   if (there) return {};
   return refuse(
       invalid(fmt::format("The destination ARN {} is invalid: there is no such function.", arn)));
@@ -102,6 +103,8 @@ Result<invoke::AsyncEvent> Service::hand_over(const invoke::Ending& ending,
   if (!to) return fail(ErrorKind::invalid, to.error().message);
   if (auto there = require_version(*to); !there) {
     return fail(ErrorKind::not_found, there.error().message);
+  } else if ((*there)->per_tenant) {
+    return fail(ErrorKind::invalid, arn + " isolates tenants, and a record names none");
   }
   invoke::AsyncEvent out{
       .scope = to->scope, .name = to->name, .qualifier = to->qualifier, .event = {}};

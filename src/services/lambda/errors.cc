@@ -54,6 +54,10 @@ api::ApiError throttled(std::string_view reason) {
   return error;
 }
 
+api::ApiError no_tenants_with(std::string_view feature) {
+  return invalid(fmt::format("{} is not supported for functions with tenant isolation.", feature));
+}
+
 api::ApiError unbuilt(std::string_view what) {
   return {.code = "NotImplementedException",
           .http_status = 501,

@@ -27,6 +27,8 @@ api::ApiError revision_moved(std::string_view call);  // 412; `call` like "GetFu
 api::ApiError update_in_progress(std::string_view arn);
 api::ApiError too_large(std::size_t limit, std::string_view operation);  // 413
 api::ApiError throttled(std::string_view reason);                        // 429
+// What functions with tenant isolation cannot have (developer guide, "Tenant isolation").
+api::ApiError no_tenants_with(std::string_view feature);
 // A part of a known operation that this server does not have yet.
 api::ApiError unbuilt(std::string_view what);
 // "1 validation error detected: Value '…' at '…' failed to satisfy constraint: …".

@@ -122,6 +122,7 @@ struct House {
   std::function<Result<std::string>(std::string_view)> runtime_warning;
   // What this machine has of each runtime.
   std::string runtime_build = "1";
+  std::vector<std::string> unsigned_deployed;  // "FUNCTION Warn" or "FUNCTION Enforce"
 
   explicit House(decltype(runtime_warning) warning = {}) : runtime_warning(std::move(warning)) {
     char name[] = "/tmp/mayfly-lambda-XXXXXX";
@@ -141,6 +142,10 @@ struct House {
              [this](const Region& region, std::string_view identifier) -> Result<std::string> {
                return fmt::format("arn:aws:lambda:{}::runtime:{}-{}", region.str(), identifier,
                                   runtime_build);
+             },
+             [this](const Scope&, const FunctionName& name, functions::SigningPolicy policy) {
+               bool enforce = policy == functions::SigningPolicy::enforce;
+               unsigned_deployed.push_back(name.str() + (enforce ? " Enforce" : " Warn"));
              }});
     operations = service->operations();
     REQUIRE(loop.run_until(service->start()));

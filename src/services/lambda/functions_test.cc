@@ -407,17 +407,6 @@ TEST_CASE("what a crash left pending settles at the next start") {
   CHECK(house.registry->find(home, FunctionName("f"))->latest.state == functions::State::active);
 }
 
-TEST_CASE("there is no signing configuration, and that is what is answered") {
-  House house;
-  house.create("f");
-  model::GetFunctionCodeSigningConfigRequest in;
-  in.set_function_name("f");
-  auto out =
-      house.ok<model::GetFunctionCodeSigningConfigResponse>("GetFunctionCodeSigningConfig", in);
-  CHECK(*out.function_name() == "f");
-  CHECK(*out.code_signing_config_arn() == "");
-}
-
 TEST_CASE("a runtime that cannot run is refused, one that is mapped says so") {
   House house([](std::string_view identifier) -> Result<std::string> {
     if (identifier == "ruby3.4") return fail(ErrorKind::invalid, "ruby3.4 is not on this machine");

@@ -38,6 +38,9 @@ struct LayerRefArn {
 };
 std::optional<LayerRefArn> parse_layer_version_arn(std::string_view arn);
 
+// …:code-signing-config:csc-…
+bool is_code_signing_arn(std::string_view arn);
+
 bool is_version_number(std::string_view qualifier);
 
 }  // namespace mayfly::lambda

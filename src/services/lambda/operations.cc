@@ -10,7 +10,6 @@ api::Service Service::operations() {
       {"CreateFunction", &Service::create_function},
       {"GetFunction", &Service::get_function},
       {"GetFunctionConfiguration", &Service::get_function_configuration},
-      {"GetFunctionCodeSigningConfig", &Service::get_function_code_signing_config},
       {"ListFunctions", &Service::list_functions},
       {"DeleteFunction", &Service::delete_function},
       {"UpdateFunctionCode", &Service::update_function_code},
@@ -64,6 +63,7 @@ api::Service Service::operations() {
       {"InvokeWithResponseStream", &Service::invoke_with_response_stream},
   };
   api::Service service{.model = &model::model, .handlers = {}};
+  add_code_signing(service);
   for (const auto& [name, member] : rows) {
     service.handlers[name] = [this, member](Call& call, Record input) {
       return (this->*member)(call, std::move(input));

@@ -130,6 +130,12 @@ Service::Answer Service::create_function(Call& call, Record input) {
   if (deps_.registry.find(ref.scope, ref.name)) {
     co_return refuse(conflict("Function already exist: " + ref.name.str()));
   }
+  functions::CodeSigningConfigs::Hold signing;
+  if (auto arn = in.code_signing_config_arn(); arn && !arn->empty()) {
+    CO_TRY_ASSIGN(signing, hold_code_signing(ref.scope, *arn));
+    function.code_signing_config_arn = *arn;
+    CO_TRY(check_signed(ref, *arn));
+  }
   auto code = in.code();
   CO_TRY_ASSIGN(latest.package,
                 co_await package_of(code ? *code : model::FunctionCode(), "CreateFunction"));
@@ -175,16 +181,6 @@ Service::Answer Service::get_function_configuration(Call& call, Record input) {
   CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name(), in.qualifier()));
   CO_TRY_ASSIGN(const Version* version, require_version(ref));
   co_return describe_whole(*version, ref.arn()).take();
-}
-
-// No signing configuration can be attached, so every function truly has none.
-Service::Answer Service::get_function_code_signing_config(Call& call, Record input) {
-  model::GetFunctionCodeSigningConfigRequest in(std::move(input));
-  CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name()));
-  CO_TRY(require(ref));
-  model::GetFunctionCodeSigningConfigResponse out;
-  out.set_code_signing_config_arn("").set_function_name(ref.name.str());
-  co_return std::move(out).take();
 }
 
 Service::Answer Service::list_functions(Call& call, Record input) {

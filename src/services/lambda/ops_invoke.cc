@@ -8,7 +8,6 @@ namespace mayfly::lambda {
 
 Service::Answer Service::invoke(Call& call, Record input) {
   model::InvocationRequest in(std::move(input));
-  if (in.tenant_id()) co_return refuse(unbuilt("TenantId"));
   if (in.durable_execution_name()) co_return refuse(unbuilt("DurableExecutionName"));
   std::string type(in.invocation_type().value_or("RequestResponse"));
   std::string_view payload = in.payload().value_or("");
@@ -17,6 +16,7 @@ Service::Answer Service::invoke(Call& call, Record input) {
   if (payload.size() > most) co_return refuse(too_large(most, "InvokeFunction"));
   CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name(), in.qualifier()));
   CO_TRY(require_qualifier(ref));
+  CO_TRY(check_tenant(ref, in.tenant_id()));
   if (!payload.empty()) {
     CO_TRY(check_payload(payload));
   }
@@ -26,6 +26,7 @@ Service::Answer Service::invoke(Call& call, Record input) {
   event.payload = payload.empty() ? "{}" : std::string(payload);
   CO_TRY_ASSIGN(event.client_context, read_client_context(in.client_context()));
   event.deadline = call.deadline;
+  event.tenant_id = in.tenant_id().value_or("");
   CO_TRY_ASSIGN(event.trace_header, follow_chain(ref, call.trace_header));
   model::InvocationResponse out;
   if (type == "DryRun") {
@@ -55,6 +56,17 @@ Service::Answer Service::invoke(Call& call, Record input) {
   co_return std::move(out).take();
 }
 
+ApiResult<void> Service::check_tenant(const FunctionRef& ref,
+                                      std::optional<std::string_view> tenant_id) const {
+  const Function* function = deps_.registry.find(ref.scope, ref.name);
+  if (!function || function->latest.per_tenant == tenant_id.has_value()) return {};
+  return refuse(invalid(
+      tenant_id ? "The invoked function is not enabled with tenancy configuration. Remove the "
+                  "tenant ID from your request and try again."
+                : "The invoked function is enabled with tenancy configuration. Add a valid tenant "
+                  "ID in your request and try again."));
+}
+
 Service::Answer Service::invoke_event(FunctionRef ref, events::Event event) {
   // Its caller has gone by the time it runs.
   event.deadline = no_deadline;
@@ -77,6 +89,7 @@ Service::Answer Service::invoke_async(Call& call, Record input) {
   }
   CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name()));
   CO_TRY(require_qualifier(ref));
+  CO_TRY(check_tenant(ref, std::nullopt));
   CO_TRY(check_payload(payload));
   events::Event event;
   event.id = call.request_id;

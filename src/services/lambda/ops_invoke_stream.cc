@@ -58,19 +58,20 @@ class EventStream final : public io::BodySource {
 
 Service::Answer Service::invoke_with_response_stream(Call& call, Record input) {
   model::InvokeWithResponseStreamRequest in(std::move(input));
-  if (in.tenant_id()) co_return refuse(unbuilt("TenantId"));
   std::string_view payload = in.payload().value_or("");
   if (payload.size() > limits::invoke_sync_payload_bytes) {
     co_return refuse(too_large(limits::invoke_sync_payload_bytes, "InvokeWithResponseStream"));
   }
   CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name(), in.qualifier()));
   CO_TRY(require_qualifier(ref));
+  CO_TRY(check_tenant(ref, in.tenant_id()));
   if (!payload.empty()) {
     CO_TRY(check_payload(payload));
   }
   invoke::Request request;
   request.event.id = call.request_id;
   request.event.payload = payload.empty() ? "{}" : std::string(payload);
+  request.event.tenant_id = in.tenant_id().value_or("");
   CO_TRY_ASSIGN(request.event.client_context, read_client_context(in.client_context()));
   std::string_view type = in.invocation_type().value_or("RequestResponse");
   model::InvokeWithResponseStreamResponse out;

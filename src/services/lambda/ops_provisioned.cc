@@ -132,6 +132,7 @@ Service::Answer Service::put_provisioned_concurrency_config(Call& call, Record i
       .requested = static_cast<int>(in.provisioned_concurrent_executions().value_or(0)),
       .modified = deps_.loop.clock().platform()};
   CO_TRY(co_await change(ref, [&](Function& function) -> ApiResult<void> {
+    if (function.latest.per_tenant) return refuse(no_tenants_with("Provisioned concurrency"));
     if (auto checked = check_overlap(function, ref.qualifier); !checked) return checked;
     auto fits = check_provisioned(function, ref.qualifier, config.requested);
     if (!fits) return fits;

@@ -1,4 +1,4 @@
-// Tags of functions.
+// Tags of functions and of code signing configurations.
 #include "services/lambda/paging.h"
 #include "services/lambda/service.h"
 
@@ -10,8 +10,7 @@ constexpr std::size_t tag_key_chars = 128;
 constexpr std::size_t tag_value_chars = 256;
 
 ApiResult<FunctionRef> taggable(std::string_view resource, const Scope& here) {
-  if (resource.find(":event-source-mapping:") != resource.npos ||
-      resource.find(":code-signing-config:") != resource.npos) {
+  if (resource.find(":event-source-mapping:") != resource.npos) {
     return refuse(resource_not_found());
   }
   auto ref = parse_function(resource, {}, here);
@@ -44,31 +43,48 @@ ApiResult<void> check_tags(const std::map<std::string, std::string>& tags) {
 
 Service::Answer Service::tag_resource(Call& call, Record input) {
   model::TagResourceRequest in(std::move(input));
-  CO_TRY_ASSIGN(FunctionRef ref, taggable(in.resource().value_or(""), call.scope));
-  auto tags = in.tags();
-  CO_TRY(co_await change(ref, [&tags](Function& function) -> ApiResult<void> {
-    for (const auto& [key, value] : tags) function.tags[std::string(key)] = value;
-    return check_tags(function.tags);
-  }));
+  auto add = [tags = in.tags()](auto& tagged) -> ApiResult<void> {
+    for (const auto& [key, value] : tags) tagged.tags[std::string(key)] = value;
+    return check_tags(tagged.tags);
+  };
+  std::string resource(in.resource().value_or(""));
+  if (is_code_signing_arn(resource)) {
+    CO_TRY(co_await change_code_signing(call.scope, resource, add));
+    co_return Record();
+  }
+  CO_TRY_ASSIGN(FunctionRef ref, taggable(resource, call.scope));
+  CO_TRY(co_await change(ref, add));
   co_return Record();
 }
 
 Service::Answer Service::untag_resource(Call& call, Record input) {
   model::UntagResourceRequest in(std::move(input));
-  CO_TRY_ASSIGN(FunctionRef ref, taggable(in.resource().value_or(""), call.scope));
-  auto keys = in.tag_keys();
-  CO_TRY(co_await change(ref, [&keys](Function& function) -> ApiResult<void> {
-    for (std::string_view key : keys) function.tags.erase(std::string(key));
+  auto take_away = [keys = in.tag_keys()](auto& tagged) -> ApiResult<void> {
+    for (std::string_view key : keys) tagged.tags.erase(std::string(key));
     return {};
-  }));
+  };
+  std::string resource(in.resource().value_or(""));
+  if (is_code_signing_arn(resource)) {
+    CO_TRY(co_await change_code_signing(call.scope, resource, take_away));
+    co_return Record();
+  }
+  CO_TRY_ASSIGN(FunctionRef ref, taggable(resource, call.scope));
+  CO_TRY(co_await change(ref, take_away));
   co_return Record();
 }
 
 Service::Answer Service::list_tags(Call& call, Record input) {
   model::ListTagsRequest in(std::move(input));
-  CO_TRY_ASSIGN(FunctionRef ref, taggable(in.resource().value_or(""), call.scope));
-  CO_TRY_ASSIGN(const Function* function, require(ref));
+  std::string_view resource = in.resource().value_or("");
   model::ListTagsResponse out;
+  if (is_code_signing_arn(resource)) {
+    const auto* config = find_code_signing(call.scope, resource);
+    if (!config) co_return refuse(resource_not_found());
+    out.set_tags(config->tags);
+    co_return std::move(out).take();
+  }
+  CO_TRY_ASSIGN(FunctionRef ref, taggable(resource, call.scope));
+  CO_TRY_ASSIGN(const Function* function, require(ref));
   out.set_tags(function->tags);
   co_return std::move(out).take();
 }

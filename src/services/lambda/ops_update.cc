@@ -49,6 +49,8 @@ Service::Answer Service::update_function_code(Call& call, Record input) {
     // Again, now that nobody can come between.
     if (auto same = check_revision(in.revision_id(), changed.latest); !same) return same;
     if (auto settled = require_settled(changed); !settled) return settled;
+    auto trusted = check_signed(ref, changed.code_signing_config_arn);
+    if (!trusted) return trusted;
     Version next = changed.latest;
     next.package = package;
     if (!in.architectures().empty()) next.architecture = in.architectures().front();
@@ -98,6 +100,11 @@ Service::Answer Service::update_function_configuration(Call& call, Record input)
   CO_TRY(co_await change(ref, [&](Function& changed) -> ApiResult<void> {
     if (auto same = check_revision(in.revision_id(), changed.latest); !same) return same;
     if (auto settled = require_settled(changed); !settled) return settled;
+    // Layers are code, too.
+    if (!layers.empty()) {
+      auto trusted = check_signed(ref, changed.code_signing_config_arn);
+      if (!trusted) return trusted;
+    }
     Version& latest = changed.latest;
     Version before = latest;
     if (auto applied = apply(in, latest); !applied) return applied;

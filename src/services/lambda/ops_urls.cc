@@ -84,6 +84,8 @@ Service::Answer Service::create_function_url_config(Call& call, Record input) {
   CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name(), in.qualifier()));
   CO_TRY(check_qualifier(ref));
   CO_TRY(require_qualifier(ref));
+  CO_TRY_ASSIGN(const Function* owner, require(ref));
+  if (owner->latest.per_tenant) co_return refuse(no_tenants_with("A function URL"));
   functions::FunctionUrl url;
   url.url_id = make_url_id(deps_.random);
   url.qualifier = ref.qualifier;

@@ -59,6 +59,7 @@ invoke::Runnable make_runnable(const functions::Function& function,
   out.system_log_level = version.system_log_level;
   out.reserved_concurrency = function.reserved_concurrency;
   out.snap_start = version.snap_start && version.version != "$LATEST";
+  out.per_tenant = version.per_tenant;
   return out;
 }
 

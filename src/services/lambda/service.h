@@ -52,6 +52,9 @@ struct Deps {
   // The version ARN of what runs an identifier here. Absent: there are no such ARNs.
   std::function<Result<std::string>(const Region& region, std::string_view identifier)>
       runtime_version_arn = {};
+  // Code without a valid signature was deployed, or refused, where signatures are asked for.
+  std::function<void(const Scope&, const FunctionName&, functions::SigningPolicy)>
+      unsigned_deployed = {};
 };
 
 class Service final : public guard::ResourcePolicies {
@@ -90,7 +93,6 @@ class Service final : public guard::ResourcePolicies {
   Answer delete_function(Call& call, Record input);
   Answer update_function_code(Call& call, Record input);
   Answer update_function_configuration(Call& call, Record input);
-  Answer get_function_code_signing_config(Call& call, Record input);
   // versions (ops_versions.cc)
   Answer publish_version(Call& call, Record input);
   Answer list_versions_by_function(Call& call, Record input);
@@ -146,6 +148,17 @@ class Service final : public guard::ResourcePolicies {
   // runtime versions (ops_runtime_management.cc)
   Answer put_runtime_management_config(Call& call, Record input);
   Answer get_runtime_management_config(Call& call, Record input);
+  // code signing (ops_code_signing.cc)
+  Answer create_code_signing_config(Call& call, Record input);
+  Answer get_code_signing_config(Call& call, Record input);
+  Answer update_code_signing_config(Call& call, Record input);
+  Answer delete_code_signing_config(Call& call, Record input);
+  Answer list_code_signing_configs(Call& call, Record input);
+  Answer list_functions_by_code_signing_config(Call& call, Record input);
+  Answer put_function_code_signing_config(Call& call, Record input);
+  Answer get_function_code_signing_config(Call& call, Record input);
+  Answer delete_function_code_signing_config(Call& call, Record input);
+  void add_code_signing(api::Service& service);
   // invoke (ops_invoke.cc)
   Answer invoke(Call& call, Record input);
   Answer invoke_async(Call& call, Record input);
@@ -174,6 +187,18 @@ class Service final : public guard::ResourcePolicies {
   io::Task<ApiResult<void>> change_layer(
       Scope scope, std::string name, int version,
       std::function<ApiResult<void>(functions::LayerVersion&)> apply);
+
+  const functions::CodeSigningConfig* find_code_signing(const Scope& scope,
+                                                        std::string_view arn) const;
+  // For as long as a function is being given it; CodeSigningConfigNotFoundException.
+  ApiResult<functions::CodeSigningConfigs::Hold> hold_code_signing(const Scope& scope,
+                                                                   std::string_view arn);
+  // Whether unsigned code may be deployed to a function with this configuration (empty: none).
+  ApiResult<void> check_signed(const FunctionRef& ref, std::string_view config_arn) const;
+  std::vector<std::string> functions_with_signing(const Scope& scope, std::string_view arn) const;
+  io::Task<ApiResult<void>> change_code_signing(
+      Scope scope, std::string arn,
+      std::function<ApiResult<void>(functions::CodeSigningConfig&)> apply);
 
   io::Task<ApiResult<functions::PackageRef>> add_package(std::string zip,
                                                          std::string_view operation);
@@ -217,6 +242,9 @@ class Service final : public guard::ResourcePolicies {
   // Resolves, waits until active and prepares.
   io::Task<ApiResult<Invocation>> prepare(FunctionRef ref, Deadline deadline);
   Answer invoke_event(FunctionRef ref, events::Event event);
+  // A tenant is named where, and only where, the function isolates them.
+  ApiResult<void> check_tenant(const FunctionRef& ref,
+                               std::optional<std::string_view> tenant_id) const;
   // The trace header for another invocation in a chain, or why the chain ends here.
   ApiResult<std::string> follow_chain(const FunctionRef& ref, std::string_view header) const;
   // Destinations (destinations.cc).

@@ -92,6 +92,10 @@ public class Functions {
         return Map.of("same", point, "sum", point.x() + point.y().intValue());
     }
 
+    public Object tenant(Object event, Context c) {
+        return java.util.Arrays.asList(c.getTenantId());
+    }
+
     public Object described(Object event, Context c) {
         return List.of(c.getFunctionName(), c.getFunctionVersion(), c.getMemoryLimitInMB(),
                 c.getLogGroupName(), c.getInvokedFunctionArn(), c.getClientContext().getCustom(),

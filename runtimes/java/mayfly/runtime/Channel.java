@@ -35,6 +35,7 @@ final class Channel {
         String trace;
         String clientContext;
         String identity;
+        String tenant;
         byte[] payload;
     }
 
@@ -77,6 +78,7 @@ final class Channel {
         int id = frame.getShort(HEAD + 8) & 0xffff;
         int arn = frame.getShort(HEAD + 10) & 0xffff;
         int trace = frame.getShort(HEAD + 12) & 0xffff;
+        int tenant = (frame.getShort(HEAD + 14) & 0xffff) >> 1;
         int client = frame.getInt(HEAD + 16);
         int identity = frame.getInt(HEAD + 20);
         event.requestId = text(at, id);
@@ -84,7 +86,8 @@ final class Channel {
         event.trace = text(at += arn, trace);
         event.clientContext = text(at += trace, client);
         event.identity = text(at += client, identity);
-        event.payload = Arrays.copyOfRange(buffer, at + identity, end);
+        event.tenant = text(at += identity, tenant);
+        event.payload = Arrays.copyOfRange(buffer, at + tenant, end);
         return event;
     }
 

@@ -47,6 +47,11 @@ final class InvocationContext implements Context {
     }
 
     @Override
+    public String getTenantId() {
+        return event.tenant.isEmpty() ? null : event.tenant;
+    }
+
+    @Override
     public int getRemainingTimeInMillis() {
         return (int) Math.max(
                 0, Math.min(Integer.MAX_VALUE, event.deadline - System.currentTimeMillis()));

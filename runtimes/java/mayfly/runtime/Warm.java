@@ -78,7 +78,8 @@ final class Warm {
             // It has looked into a directory and into jars.
         }
         Channel.Event event = new Channel.Event();
-        event.requestId = event.arn = event.trace = event.clientContext = event.identity = "";
+        event.requestId = event.arn = event.trace = "";
+        event.clientContext = event.identity = event.tenant = "";
         event.payload = EVENT.getBytes(StandardCharsets.UTF_8);
         Handler[] handlers = {Handler.load("mayfly.runtime.Warm$Maps", loader),
                 Handler.load("mayfly.runtime.Warm$Beans::same", loader),

@@ -1,0 +1,78 @@
+// The end of an environment whose call ran out of time: it is looked at before it is killed.
+#include "invoke/environment.h"
+#include "invoke/phase_log.h"
+#include "invoke/environment_spec.h"
+
+namespace mayfly::invoke {
+namespace {
+
+// What was asked for stacks has written them when nothing more came for so long.
+constexpr auto quiet_time = std::chrono::milliseconds(25);
+// So much processor that a small share of one does not spread the answer over many periods.
+constexpr std::uint32_t autopsy_cpu_millis = 1000;
+
+}  // namespace
+
+// Where another event may be on its way into the guest nothing of it may run on: no autopsy then.
+bool Environment::begin_autopsy(const Request& request) {
+  if (!instance_ || killed_ || doomed_ || sent_ahead_) return false;
+  if (!wants_autopsy(*runnable_, deps_.settings)) return false;
+  if (*deps_.autopsies >= deps_.settings.autopsies) return false;
+  ++*deps_.autopsies;
+  dying_ = true;
+  findings_ = std::make_unique<AutopsyFindings>(findings_of(request));
+  return true;
+}
+
+AutopsyFindings Environment::findings_of(const Request& request) {
+  AutopsyFindings out;
+  out.request_id = request.event.id.str();
+  out.tenant_id = runnable_->tenant_id;
+  out.limit = std::chrono::seconds(runnable_->timeout_seconds);
+  out.memory_mb = runnable_->memory_mb;
+  out.growth = growth_;
+  if (instance_) out.stats = instance_->stats();
+  return out;
+}
+
+void Environment::write_autopsy(const AutopsyFindings& findings) {
+  if (!runnable_->json_logs) {
+    log_.platform(autopsy_text(findings));
+  } else if (shows_system_log(*runnable_, "WARN")) {
+    log_.platform(autopsy_json(findings, deps_.loop.clock().platform()));
+  }
+}
+
+io::Task<void> Environment::examine() {
+  MonoTime begun = deps_.loop.now();
+  Deadline deadline = begun + autopsy_time;
+  auto& findings = *findings_;
+  log_.begin(findings.request_id, false);
+  if (!gone_.is_set() && !killed_) {
+    instance_->set_cpu_millis(std::max(autopsy_cpu_millis, cpu_millis(runnable_->memory_mb)));
+    log_.drain();
+    log_.capture(&findings.output, autopsy_output_bytes);
+    findings.evidence = instance_->evidence();
+    findings.asked = instance_->ask_for_stacks(findings.evidence);
+    std::size_t had = 0;
+    // An answer ends with a silence; nothing at all is waited for until the time is over.
+    while (findings.asked > 0 && !killed_ && deps_.loop.now() < deadline) {
+      auto until = std::min(deadline, deps_.loop.now() + quiet_time);
+      if (co_await gone_.wait(until) == io::Wake::notified) break;
+      log_.drain();
+      if (!findings.output.empty() && findings.output.size() == had) break;
+      had = findings.output.size();
+    }
+  }
+  kill();
+  co_await gone_.wait();
+  log_.drain();
+  findings.cut = log_.capture(nullptr, 0);
+  write_autopsy(findings);
+  log_.end();
+  --*deps_.autopsies;
+  dying_ = false;
+  findings_.reset();
+}
+
+}  // namespace mayfly::invoke

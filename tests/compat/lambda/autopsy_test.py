@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""What a call that ran out of time or memory leaves in its function's log, and that its caller
+sees nothing of it."""
+import json
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+import harness  # noqa: E402
+from harness import Compat, log_tail, machine_runtimes  # noqa: E402
+
+PYTHON_BUSY = {"lambda_function.py": (
+    "def inner_loop():\n    while True:\n        pass\n"
+    "def lambda_handler(event, context):\n    if event.get('quick'):\n        return 1\n"
+    "    inner_loop()\n")}
+PYTHON_SOCKET = {"lambda_function.py": (
+    "import socket\n"
+    "def lambda_handler(event, context):\n"
+    "    here = socket.create_server(('127.0.0.1', 8123))\n"
+    "    there = socket.create_connection(('127.0.0.1', 8123))\n"
+    "    there.recv(1)\n")}
+NODE_BUSY = {"index.js": (
+    "function innerLoop() { for (;;) ; }\n"
+    "exports.handler = async (event) => event.quick ? 1 : innerLoop();\n")}
+NODE_IDLE = {"index.js": (
+    "exports.handler = () => new Promise(() => setInterval(() => 0, 1000));\n")}
+CUSTOM = {"bootstrap": (
+    "#!/bin/sh\n"
+    "exec 9<>/tmp/mark\n"
+    "curl -s http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/next > /dev/null\n"
+    "sleep 1000\n")}
+MEMORY = {"lambda_function.py": (
+    "kept = []\n"
+    "def lambda_handler(event, context):\n"
+    "    while True:\n        kept.append(bytearray(1 << 20))\n")}
+
+
+class Autopsy(Compat):
+    def lines(self, name, wanted="AUTOPSY"):
+        """All events of the function's log, once there is one of the wanted kind."""
+        logs = self.client("logs")
+
+        def look():
+            try:
+                events = logs.filter_log_events(logGroupName="/aws/lambda/" + name)["events"]
+            except logs.exceptions.ResourceNotFoundException:
+                return None
+            found = [event["message"] for event in events]
+            return found if any(wanted in line for line in found) else None
+        return self.eventually(look)
+
+    def autopsy(self, name):
+        return next(line for line in self.lines(name) if line.startswith("AUTOPSY"))
+
+    def time_out(self, name, payload=None):
+        body, answer = self.invoke(name, payload, LogType="Tail")
+        self.assertEqual(answer["FunctionError"], "Unhandled")
+        self.assertEqual(body["errorType"], "Sandbox.Timedout")
+        self.assertRegex(body["errorMessage"], "^RequestId: .* Error: Task timed out after 1.00 ")
+        self.assertNotIn("AUTOPSY", log_tail(answer))
+        return answer["ResponseMetadata"]["RequestId"]
+
+    def runtime(self, language):
+        found = machine_runtimes().get(language)
+        if not found:
+            self.skipTest(f"no {language} runtime here")
+        return found
+
+    def test_python_in_a_busy_loop(self):
+        name = self.create(runtime=self.runtime("python"), files=PYTHON_BUSY, Timeout=1)
+        self.invoke(name, {"quick": True})
+        request = self.time_out(name)
+        text = self.autopsy(name)
+        self.assertIn(request, text)
+        self.assertIn("most recent call first", text)
+        self.assertRegex(text, r'File "/var/task/lambda_function.py", line \d in inner_loop')
+        self.assertRegex(text, r"thread \d+ \S+ runs")
+        self.assertRegex(text, r"MB in use, peak \d+ MB, limit 128 MB")
+        # And the function goes on with another environment.
+        self.assertEqual(self.invoke(name, {"quick": True})[0], 1)
+
+    def test_python_that_waits_on_a_socket(self):
+        name = self.create(runtime=self.runtime("python"), files=PYTHON_SOCKET, Timeout=1)
+        self.time_out(name)
+        text = self.autopsy(name)
+        self.assertRegex(text, r"line 5 in lambda_handler")
+        self.assertRegex(text, r"waits in recvfrom at \S+\+0x")
+        self.assertRegex(text, r"tcp 127\.0\.0\.1:\d+ to 127\.0\.0\.1:8123 established")
+
+    def test_node_in_a_busy_loop_in_every_kind_of_environment(self):
+        for more in ({}, {"Environment": {"Variables": {"MAYFLY_FORK": "off"}}}):
+            with self.subTest(more):
+                name = self.create(runtime=self.runtime("nodejs"), files=NODE_BUSY, Timeout=1,
+                                   handler="index.handler", **more)
+                for _ in range(3):
+                    self.invoke(name, {"quick": True})
+                self.time_out(name)
+                self.assertRegex(self.autopsy(name), r"innerLoop.*/var/task/index.js:1")
+
+    def test_node_with_nothing_to_do(self):
+        name = self.create(runtime=self.runtime("nodejs"), files=NODE_IDLE, Timeout=1,
+                           handler="index.handler")
+        self.time_out(name)
+        self.assertRegex(self.autopsy(name), r"thread \d+ node waits in epoll_p?wait")
+
+    def test_custom_runtime(self):
+        name = self.create(runtime="provided.al2023", files=CUSTOM, handler="x", Timeout=1)
+        self.time_out(name)
+        text = self.autopsy(name)
+        self.assertRegex(text, r"sleep \d+: ")
+        self.assertRegex(text, r"waits in clock_nanosleep at \S+\+0x")
+        self.assertIn("file /tmp/mark", text)
+
+    def test_json_logs(self):
+        name = self.create(runtime=self.runtime("python"), files=PYTHON_BUSY, Timeout=1,
+                           LoggingConfig={"LogFormat": "JSON"})
+        request = self.time_out(name)
+        found = [json.loads(line) for line in self.lines(name, "platform.mayfly.autopsy")
+                 if line.startswith("{")]
+        record = next(r for r in found if r["type"] == "platform.mayfly.autopsy")["record"]
+        self.assertEqual(record["requestId"], request)
+        self.assertEqual(record["reason"], "timeout")
+        self.assertTrue(any("inner_loop" in line for line in record["stacks"]), record)
+
+    def test_out_of_memory(self):
+        name = self.create(runtime=self.runtime("python"), files=MEMORY, Timeout=20)
+        body, _ = self.invoke(name)
+        if body.get("errorType") != "Runtime.OutOfMemory":
+            self.skipTest("this machine enforces no memory limit")
+        self.assertRegex(self.autopsy(name), r"out of memory\nmemory\n  limit 128 MB, peak \d+ MB")
+
+    def test_turned_off_for_a_function(self):
+        name = self.create(runtime=self.runtime("python"), files=PYTHON_BUSY, Timeout=1,
+                           Environment={"Variables": {"MAYFLY_AUTOPSY": "off"}})
+        self.time_out(name)
+        lines = self.lines(name, "REPORT")
+        self.assertFalse([line for line in lines if "AUTOPSY" in line])
+
+
+if __name__ == "__main__":
+    harness.main()
