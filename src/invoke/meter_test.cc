@@ -10,7 +10,7 @@ using namespace mayfly::invoke::testing;
 
 namespace {
 
-sandbox::Stats stats(Duration cpu, std::uint64_t faults = 0) {
+sandbox::Stats stats(Duration cpu, std::uint64_t faults = 1) {
   return {.cpu_ns = static_cast<std::uint64_t>(cpu.count()), .page_faults = faults};
 }
 
@@ -66,7 +66,20 @@ TEST_CASE("a machine that counts nothing charges nothing, a jail without account
   auto read = stats(0ms);
   CHECK_FALSE(meter.charge(5ms, 1ms, &read, now).cpu);
   meter.begin(stats(40ms, 50), now);
-  CHECK(meter.charge(5ms, 1ms, &read, now).cpu == 0ms);
+  auto gone = stats(0ms, 0);
+  CHECK(meter.charge(5ms, 1ms, &gone, now).cpu == 0ms);
+}
+
+TEST_CASE("what would be summed up over processes is read from time to time alone") {
+  Meter meter;
+  MonoTime now{};
+  auto slow = stats(40ms, 0);
+  meter.begin(slow, now);
+  meter.begin(slow, now);
+  CHECK_FALSE(meter.due(100ms, now));
+  CHECK(meter.due(10us, now + 250ms));
+  CHECK_FALSE(meter.charge(5ms, 1ms, &slow, now + 250ms).cpu);
+  CHECK_FALSE(meter.due(100ms, now + 300ms));
 }
 
 TEST_CASE("accounts that are not there when the guest is ready are asked for once more") {
