@@ -15,8 +15,8 @@ bool Meter::due(Duration spent, MonoTime now) const {
 }
 
 void Meter::begin(const sandbox::Stats& stats, MonoTime now) {
-  // Without a group for memory the sums are made over all processes, slowly, and count no faults.
-  counts_ = stats.cpu_ns > 0 && stats.page_faults > 0;
+  if (stats.memory_peak_bytes == 0 && stats.cpu_ns == 0) return;
+  counts_ = stats.cpu_ns > 0;
   begun_ = counts_ || std::exchange(asked_, true);
   cpu_ns_ = stats.cpu_ns;
   page_faults_ = stats.page_faults;
@@ -39,9 +39,13 @@ Usage Meter::charge(Duration spent, std::optional<Duration> busy, const sandbox:
   // A jail that has ended may have no accounts any more.
   std::uint64_t used = stats->cpu_ns - std::min(stats->cpu_ns, cpu_ns_);
   out.cpu = Duration(static_cast<std::int64_t>(used - std::min(used, charged_ns_)));
-  out.page_faults = stats->page_faults - std::min(stats->page_faults, page_faults_);
+  // The kernel brings them up to date from time to time.
+  if (stats->page_faults > 0) {
+    out.page_faults = stats->page_faults - std::min(stats->page_faults, page_faults_);
+  }
   begin(*stats, now);
   counts_ = true;
+  read_at_ = now;
   return out;
 }
 

@@ -28,7 +28,7 @@ class Meter {
                MonoTime now);
 
  private:
-  bool counts_ = false;  // the machine has accounts that are quickly read
+  bool counts_ = false;  // the machine counts processor time
   bool asked_ = false;
   bool begun_ = false;
   MonoTime read_at_{};
