@@ -10,8 +10,10 @@ using namespace mayfly::invoke::testing;
 
 namespace {
 
-sandbox::Stats stats(Duration cpu, std::uint64_t faults = 0) {
-  return {.cpu_ns = static_cast<std::uint64_t>(cpu.count()), .page_faults = faults};
+sandbox::Stats stats(Duration cpu, std::uint64_t faults = 1) {
+  return {.memory_peak_bytes = 1 << 20,
+          .cpu_ns = static_cast<std::uint64_t>(cpu.count()),
+          .page_faults = faults};
 }
 
 std::string report_of(const House& house) {
@@ -66,13 +68,14 @@ TEST_CASE("a machine that counts nothing charges nothing, a jail without account
   auto read = stats(0ms);
   CHECK_FALSE(meter.charge(5ms, 1ms, &read, now).cpu);
   meter.begin(stats(40ms, 50), now);
-  CHECK(meter.charge(5ms, 1ms, &read, now).cpu == 0ms);
+  auto gone = stats(0ms, 0);
+  CHECK(meter.charge(5ms, 1ms, &gone, now).cpu == 0ms);
 }
 
 TEST_CASE("accounts that are not there when the guest is ready are asked for once more") {
   Meter meter;
   MonoTime now{};
-  meter.begin(stats(0ms), now);
+  for (int i = 0; i < 5; ++i) meter.begin({}, now);
   CHECK_FALSE(meter.begun());
   meter.begin(stats(3ms), now);
   CHECK(meter.begun());

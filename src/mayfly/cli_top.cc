@@ -37,7 +37,8 @@ bool read_sample(std::string_view line, Sample& out) {
       if (line[at] == '\\' && at + 1 < line.size()) ++at;
       value += line[at];
     }
-    if (++at < line.size() && line[at] == ',') ++at;
+    ++at;
+    if (at < line.size() && line[at] == ',') ++at;
   }
   if (at + 1 >= line.size()) return false;
   out.value = std::strtod(std::string(line.substr(at + 1)).c_str(), nullptr);
@@ -90,6 +91,7 @@ std::vector<FunctionLoad> read_loads(std::string_view metrics) {
     take(sample, load);
   }
   std::vector<FunctionLoad> out;
+  out.reserve(found.size());
   for (auto& [key, load] : found) out.push_back(std::move(load));
   return out;
 }

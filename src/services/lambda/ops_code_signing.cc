@@ -218,6 +218,7 @@ Service::Answer Service::list_code_signing_configs(Call& call, Record input) {
       page_of(deps_.registry.code_signing().list(call.scope), marker, page_size(in.max_items()),
               next, [](const CodeSigningConfig* config) { return config->id; });
   std::vector<model::CodeSigningConfig> page;
+  page.reserve(found.size());
   for (const auto* config : found) page.push_back(describe_config(*config));
   model::ListCodeSigningConfigsResponse out;
   out.set_code_signing_configs(std::move(page));

@@ -3,7 +3,10 @@
 sees nothing of it."""
 import json
 import pathlib
+import shutil
+import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 import harness  # noqa: E402
@@ -24,6 +27,10 @@ NODE_BUSY = {"index.js": (
     "exports.handler = async (event) => event.quick ? 1 : innerLoop();\n")}
 NODE_IDLE = {"index.js": (
     "exports.handler = () => new Promise(() => setInterval(() => 0, 1000));\n")}
+JAVA_BUSY = (
+    "public class Busy {\n"
+    "  static void innerLoop() { for (long i = 0; ; i++) if (i < 0) return; }\n"
+    "  public String handle(String event) { innerLoop(); return event; }\n}\n")
 CUSTOM = {"bootstrap": (
     "#!/bin/sh\n"
     "exec 9<>/tmp/mark\n"
@@ -102,6 +109,22 @@ class Autopsy(Compat):
                            handler="index.handler")
         self.time_out(name)
         self.assertRegex(self.autopsy(name), r"thread \d+ node waits in epoll_p?wait")
+
+    def test_java_in_a_busy_loop(self):
+        runtime = self.runtime("java")
+        if not shutil.which("javac"):
+            self.skipTest("no javac here")
+        with tempfile.TemporaryDirectory() as folder:
+            source = pathlib.Path(folder, "Busy.java")
+            source.write_text(JAVA_BUSY)
+            subprocess.run(["javac", "-d", folder, str(source)], check=True)
+            files = {"Busy.class": pathlib.Path(folder, "Busy.class").read_bytes()}
+        name = self.create(runtime=runtime, files=files, handler="Busy::handle", Timeout=1,
+                           MemorySize=512)
+        self.time_out(name, "x")
+        text = self.autopsy(name)
+        self.assertIn("Full thread dump", text)
+        self.assertIn("at Busy.innerLoop(Busy.java:2)", text)
 
     def test_custom_runtime(self):
         name = self.create(runtime="provided.al2023", files=CUSTOM, handler="x", Timeout=1)
