@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 #include "invoke/environment_spec.h"
-#include "store/sha256.h"
+#include "invoke/telemetry_text.h"
 
 namespace mayfly::invoke {
 namespace {
@@ -21,17 +21,6 @@ LogIdentity identity_of(const Deps& deps, const Runnable& runnable) {
           .group = runnable.log_group,
           .stream =
               log_stream_name(deps.loop.clock().platform(), runnable.version, deps.random.hex(16))};
-}
-
-// "nodejs20.x" 20.20.2 → "nodejs:20.v20.20.2", "provided.al2023" → "provided:al2023.v1"
-std::string runtime_version(const sandbox::RuntimePack& pack, std::string_view identifier) {
-  // One pack runs every custom runtime, under the name that the function gave.
-  std::string_view name = pack.language == "provided" ? identifier : std::string_view(pack.name);
-  if (name.ends_with(".x")) name.remove_suffix(2);
-  if (name.starts_with(pack.language)) name.remove_prefix(pack.language.size());
-  if (name.starts_with('.')) name.remove_prefix(1);
-  if (name.empty()) return fmt::format("{}.v{}", pack.language, pack.version);
-  return fmt::format("{}:{}.v{}", pack.language, name, pack.version);
 }
 
 std::string new_trace_header(const Deps& deps) {
@@ -66,10 +55,16 @@ io::Task<Result<>> Environment::start() {
   Duration took = deps_.loop.now() - begun;
   if (!failure) {
     init_duration_ = took;
+    if (hears()) {
+      extensions_->tell(init_report_json(runnable_->initialization_type(), took, "init",
+                                         Status::success, "", deps_.loop.clock().platform()),
+                        EventForm::telemetry);
+    }
     co_return Result<>{};
   }
   write_init_report(took, "init", *failure);
   broken_ = true;
+  stop(failure->status == Status::timeout ? "timeout" : "failure");
   co_await end();
   co_return Result<>{};
 }
@@ -86,6 +81,7 @@ io::Task<void> Environment::serve_endpoint_of_fork(InstanceId id) {
   if (!co_await instance_->launched()) co_return;
   auto listeners = instance_->take_listeners();
   if (!listeners.empty()) endpoint_ = deps_.serve_endpoint(std::move(listeners[0]), std::move(id));
+  serve_extensions(listeners);
 }
 
 // Before the guest has its order, what goes wrong is not the function's: it starts from nothing.
@@ -94,8 +90,11 @@ io::Task<Result<std::optional<Failure>>> Environment::boot_from_booted(Deadline 
   instance_ = std::move(guest->instance);
   channel_ = std::move(guest->channel);
   std::vector<io::Fd> listeners = instance_->take_listeners();
+  open_extensions();
   take_up(listeners, InstanceId(deps_.random.hex(16)));
   call_done_.reset();
+  attach_extensions();
+  serve_extensions(listeners);
   watchers_.spawn(watch());
   auto taken = co_await deps_.launcher.specialise(
       *instance_, specialised_spec(*runnable_, *runtime_.pack, deps_.credentials(*runnable_),
@@ -136,8 +135,8 @@ io::Task<Result<std::optional<Failure>>> Environment::boot_once(Deadline deadlin
   CO_TRY_ASSIGN(instance_, std::move(launched));
   std::vector<io::Fd> listeners;
   if (!origin_) listeners = instance_->take_listeners();
+  open_extensions();
   take_up(listeners, id);
-  if (origin_) watchers_.spawn(serve_endpoint_of_fork(id));
   bool lean = runtime_.pack->guest == sandbox::GuestKind::lean;
   io::Fd guest_end;
   if (lean) {
@@ -147,6 +146,12 @@ io::Task<Result<std::optional<Failure>>> Environment::boot_once(Deadline deadlin
   }
   channel_ = deps_.open_channel(runtime_.pack->guest, std::move(guest_end));
   call_done_.reset();
+  attach_extensions();
+  if (origin_) {
+    watchers_.spawn(serve_endpoint_of_fork(id));
+  } else {
+    serve_extensions(listeners);
+  }
   watchers_.spawn(watch());
   co_return co_await await_ready(deadline);
 }
@@ -154,23 +159,26 @@ io::Task<Result<std::optional<Failure>>> Environment::boot_once(Deadline deadlin
 // The instance is a new one.
 void Environment::take_up(std::vector<io::Fd>& listeners, const InstanceId& id) {
   killed_ = frozen_ = false;
+  stop_reason_.reset();
   gone_.reset();
   if (doomed_) kill();
-  log_.attach(instance_->take_output(), instance_->take_framed_log());
+  log_.attach(instance_->take_output(), instance_->take_framed_log(),
+              instance_->take_companion_output());
   if (!listeners.empty()) endpoint_ = deps_.serve_endpoint(std::move(listeners[0]), id);
 }
 
 io::Task<Result<std::optional<Failure>>> Environment::await_ready(Deadline deadline) {
-  auto reply = co_await channel_->wait_init(deadline);
+  auto reply = co_await init_guest(deadline);
   call_done_.set();
   log_.drain();
+  if (extensions_) extensions_->end_init();
   if (reply && reply->ok) {
     instance_->set_cpu_millis(cpu_millis(runnable_->memory_mb));
     co_return std::nullopt;
   }
   if (reply) co_return init_failed(std::move(reply->error_type), std::move(reply->error_payload));
   if (reply.error().kind == ErrorKind::timeout) {
-    kill();
+    stop("timeout");
     co_return timed_out(limits::init_time);
   }
   co_return co_await find_cause();
@@ -180,6 +188,11 @@ io::Task<void> Environment::watch() {
   auto exit = co_await instance_->exited(no_deadline);
   if (exit) exit_ = *exit;
   gone_.set();
+  if (extensions_) extensions_->jail_gone();
+  co_await unable();
+}
+
+io::Task<void> Environment::unable() {
   if (!call_done_.is_set()) {
     // The answer may lie in the channel still; but a channel that listens on a port has no end.
     co_await call_done_.wait(deps_.loop.now() + exit_grace);
@@ -191,6 +204,9 @@ io::Task<void> Environment::watch() {
 }
 
 io::Task<Failure> Environment::find_cause() {
+  if (extensions_) {
+    if (auto cause = co_await extensions_->cause(deps_.loop.now() + exit_wait)) co_return *cause;
+  }
   if (co_await gone_.wait(deps_.loop.now() + exit_wait) != io::Wake::notified) {
     kill();
     co_await gone_.wait();
@@ -224,13 +240,19 @@ void Environment::thaw() {
 
 io::Task<void> Environment::end() {
   if (!instance_) co_return;
+  thaw();
+  if (extensions_ && !killed_ && !gone_.is_set()) {
+    co_await extensions_->shut_down(stop_reason_.value_or("spindown"));
+  }
   kill();
   co_await gone_.wait();
   co_await watchers_.drain(no_deadline);
+  if (extensions_) co_await extensions_->close();
   co_await log_.close();
   if (endpoint_) deps_.end_endpoint(*endpoint_);
   endpoint_.reset();
   channel_.reset();
+  extensions_.reset();
   instance_.reset();
 }
 
@@ -249,7 +271,7 @@ io::Task<std::optional<Failure>> Environment::boot_in_invoke(Deadline deadline, 
   }
   if (failure->status == Status::timeout) failure = timed_out(limit);
   write_init_report(deps_.loop.now() - begun, "invoke", *failure);
-  kill();
+  stop(failure->status == Status::timeout ? "timeout" : "failure");
   co_return failure;
 }
 
@@ -279,6 +301,7 @@ io::Task<Result<guest::InvokeReply>> Environment::exchange(const Request& reques
   put_on_wire(request);
   auto wall_deadline = deps_.loop.clock().wall() + (deadline - deps_.loop.now());
   wire_.deadline_epoch_ms = epoch_millis(wall_deadline);
+  if (extensions_) extensions_->invoke(wire_);
   co_return co_await channel_->invoke(wire_, deadline);
 }
 
@@ -321,7 +344,7 @@ io::Task<std::optional<Failure>> Environment::call(const Request& request, Deadl
   }
   if (reply.error().kind == ErrorKind::timeout) {
     sample_memory();
-    kill();
+    stop("timeout");
     co_return timed_out(limit);
   }
   co_return co_await find_cause();
@@ -362,18 +385,15 @@ io::Task<Verdict> Environment::invoke(const Request& request) {
     outcome.error_type = failure->error_type;
     outcome.payload = render(*failure, request.event.id.str());
     verdict.kind = failure->outcome;
-    report.status = failure->status;
-    report.error_type = failure->error_type;
-    auto text = log_line(*failure, request.event.id.str(), deps_.loop.clock().platform());
-    if (!text.empty() && !runnable_->json_logs) log_.platform(text);
-    // Whatever is left of the tree ends with its main process; nothing of it is used again.
-    kill();
+    fail_call(*failure, report.request_id, report);
   }
-  sample_memory();
-  verdict.max_memory_used_mb = max_memory_used_mb_;
-  report.duration = verdict.duration;
-  report.init_duration = verdict.init_duration;
-  write_end(request, report);
+  tell_runtime_done(request, verdict, report);
+  if (!failure && extensions_ && extensions_->at_work()) {
+    pending_.emplace(request.event.id.str(), report, deadline);
+    verdict.outcome.log_tail = log_.take_tail();
+    co_return verdict;
+  }
+  end_call(verdict, report);
   verdict.outcome.log_tail = log_.end();
   co_return verdict;
 }
@@ -397,8 +417,7 @@ bool Environment::system_log(std::string_view level) const {
 void Environment::write_init_start() {
   const auto& pack = *runtime_.pack;
   std::string version = runtime_version(pack, runnable_->runtime);
-  std::string arn = fmt::format("arn:aws:lambda:{}::runtime:{}", runnable_->scope.region.str(),
-                                store::sha256_hex(version));
+  std::string arn = runtime_version_arn(*runnable_, version);
   if (!runnable_->json_logs) {
     log_.platform(
         fmt::format("INIT_START Runtime Version: {}\tRuntime Version ARN: {}", version, arn));
@@ -422,6 +441,10 @@ void Environment::write_init_start() {
 
 void Environment::write_start(const Request& request) {
   const auto& id = request.event.id.str();
+  if (hears()) {
+    extensions_->tell(start_event(id, runnable_->version, request.event.trace_header,
+                                  deps_.loop.clock().platform()));
+  }
   if (!runnable_->json_logs) {
     log_.platform(fmt::format("START RequestId: {} Version: {}", id, runnable_->version));
   } else if (system_log("INFO")) {
@@ -433,19 +456,31 @@ void Environment::write_start(const Request& request) {
   }
 }
 
-void Environment::write_end(const Request& request, Report& report) {
+void Environment::write_end(Report& report) {
   report.memory_mb = runnable_->memory_mb;
   report.max_memory_used_mb = max_memory_used_mb_;
+  WallTime now = deps_.loop.clock().platform();
+  if (hears()) {
+    extensions_->tell(end_logs_event(report.request_id, now), EventForm::logs);
+    extensions_->tell(report_json(report, now), EventForm::telemetry);
+    extensions_->tell(report_logs_event(report, now), EventForm::logs);
+  }
   if (!runnable_->json_logs) {
-    log_.platform(fmt::format("END RequestId: {}", request.event.id.str()));
+    log_.platform(fmt::format("END RequestId: {}", report.request_id));
     log_.platform(report_text(report));
   } else if (system_log(report.status == Status::success ? "INFO" : "WARN")) {
-    log_.platform(report_json(report, deps_.loop.clock().platform()));
+    log_.platform(report_json(report, now));
   }
 }
 
 void Environment::write_init_report(Duration duration, std::string_view phase,
                                     const Failure& failure) {
+  if (hears()) {
+    extensions_->tell(
+        init_report_json(runnable_->initialization_type(), duration, phase, failure.status,
+                         failure.error_type, deps_.loop.clock().platform()),
+        EventForm::telemetry);
+  }
   if (!runnable_->json_logs) {
     log_.platform(init_report_text(duration, phase, failure.status, failure.error_type));
   } else if (system_log("WARN")) {

@@ -4,6 +4,8 @@
 #include <array>
 
 #include "base/limits.h"
+#include "invoke/environment_extensions.h"
+#include "store/sha256.h"
 
 namespace mayfly::invoke {
 namespace {
@@ -86,6 +88,21 @@ std::string entry_program(const Runnable& runnable, const sandbox::RuntimePack& 
   return entry_point(runnable, pack).front();
 }
 
+std::string runtime_version(const sandbox::RuntimePack& pack, std::string_view identifier) {
+  // One pack runs every custom runtime, under the name that the function gave.
+  std::string_view name = pack.language == "provided" ? identifier : std::string_view(pack.name);
+  if (name.ends_with(".x")) name.remove_suffix(2);
+  if (name.starts_with(pack.language)) name.remove_prefix(pack.language.size());
+  if (name.starts_with('.')) name.remove_prefix(1);
+  if (name.empty()) return fmt::format("{}.v{}", pack.language, pack.version);
+  return fmt::format("{}:{}.v{}", pack.language, name, pack.version);
+}
+
+std::string runtime_version_arn(const Runnable& runnable, std::string_view version) {
+  return fmt::format("arn:aws:lambda:{}::runtime:{}", runnable.scope.region.str(),
+                     store::sha256_hex(version));
+}
+
 std::uint32_t cpu_millis(int memory_mb) {
   return static_cast<std::uint32_t>(std::max(1, memory_mb * 1000 / limits::memory_mb_per_vcpu));
 }
@@ -135,10 +152,10 @@ sandbox::Spec environment_spec(const Runnable& runnable, const sandbox::RuntimeP
   for (const auto& [name, value] : variables) spec.env.push_back(name + "=" + value);
 
   put_limits(spec, runnable);
-  spec.listen_ports = {endpoint_port};
-  if (pack.guest == sandbox::GuestKind::runtime_api) spec.listen_ports.push_back(runtime_api_port);
+  spec.listen_ports = {endpoint_port, runtime_api_port};
   spec.channel = pack.guest == sandbox::GuestKind::lean;
   spec.framed_log = pack.language != "provided";
+  put_companions(spec, runnable);
   return spec;
 }
 
@@ -150,6 +167,7 @@ sandbox::Spec template_spec(const Runnable& runnable, const sandbox::RuntimePack
   spec.env.push_back("MAYFLY_TEMPLATE=function");
   spec.limits.memory_bytes += template_slack_bytes;
   spec.parking = sandbox::Parking::forkable;
+  spec.sockets = 0;
   return spec;
 }
 
@@ -187,7 +205,8 @@ sandbox::Spec generic_template_spec(const sandbox::RuntimePack& pack, int memory
 sandbox::Spec booted_guest_spec(const sandbox::RuntimePack& pack, int memory_mb, InstanceId id) {
   auto spec = generic_template_spec(pack, memory_mb, std::move(id));
   spec.limits.memory_bytes = static_cast<std::uint64_t>(memory_mb) * limits::mib;
-  spec.listen_ports = {endpoint_port};
+  spec.listen_ports = {endpoint_port, runtime_api_port};
+  spec.sockets = 1;
   spec.parking = sandbox::Parking::specialisable;
   return spec;
 }
@@ -232,6 +251,11 @@ std::string opted_out(const Runnable& runnable) {
   return {};
 }
 
+// They start before the runtime, and are no part of it that could be copied.
+std::string has_external(const Runnable& runnable) {
+  return external_extensions(runnable).empty() ? "" : "it has external extensions";
+}
+
 // Variables that the loader, the C library and the JVM read at their start and no more.
 constexpr std::array<std::string_view, 8> read_at_start{
     "CLASSPATH", "GLIBC_TUNABLES", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS",
@@ -248,12 +272,14 @@ bool is_read_at_start(std::string_view name) {
 
 std::string forking_refused(const Runnable& runnable, const sandbox::RuntimePack& pack) {
   if (!pack.forks) return "the runtime cannot be forked";
-  return opted_out(runnable);
+  if (auto reason = opted_out(runnable); !reason.empty()) return reason;
+  return has_external(runnable);
 }
 
 std::string specialising_refused(const Runnable& runnable, const sandbox::RuntimePack& pack) {
   if (!pack.specialises) return "the runtime cannot boot without a function";
   if (auto reason = opted_out(runnable); !reason.empty()) return reason;
+  if (auto reason = has_external(runnable); !reason.empty()) return reason;
   std::optional<Variables> boot;
   for (const auto& [name, value] : runnable.environment) {
     if (!is_read_at_start(name)) continue;

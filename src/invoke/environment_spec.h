@@ -14,6 +14,11 @@ namespace mayfly::invoke {
 inline constexpr std::uint16_t runtime_api_port = 9001;
 inline constexpr std::uint16_t endpoint_port = 4566;
 
+// What logs name as the runtime's version and its ARN.
+// "nodejs20.x" 20.20.2 → "nodejs:20.v20.20.2", "provided.al2023" → "provided:al2023.v1"
+std::string runtime_version(const sandbox::RuntimePack& pack, std::string_view identifier);
+std::string runtime_version_arn(const Runnable& runnable, std::string_view version);
+
 // Processor share by the cloud's formula: one vCPU per 1,769 MB.
 std::uint32_t cpu_millis(int memory_mb);
 

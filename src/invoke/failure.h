@@ -28,6 +28,11 @@ Failure platform_failed(std::string message);
 // The program, or the custom runtime's bootstrap, could not be executed.
 Failure invalid_entrypoint(const std::string& program, const Error& error);
 
+// "segmentation fault"
+std::string signal_name(int number);
+// "fork/exec /opt/bootstrap: no such file or directory"
+std::string exec_failed(std::string_view program, const Error& error);
+
 // {"errorType":…,"errorMessage":"RequestId: … Error: …"}
 std::string render(const Failure& failure, std::string_view request_id);
 // What goes into the log, or empty.

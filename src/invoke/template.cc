@@ -48,11 +48,26 @@ io::Task<Result<>> Template::park(Deadline deadline) {
   }
   auto listeners = instance_->take_listeners();
   if (!listeners.empty()) endpoint_ = deps_.serve_endpoint(std::move(listeners[0]), id);
+  if (listeners.size() > 1) {
+    extensions_ = std::make_unique<guest::ExtensionApi>(
+        deps_.loop, deps_.random,
+        guest::ExtensionApi::Function{.name = runnable_->name.str(),
+                                      .version = runnable_->version,
+                                      .handler = runnable_->handler,
+                                      .account = runnable_->scope.account.str()},
+        [](const guest::Extension&, guest::TelemetryForm, std::string_view) {
+          return guest::SubscribeAnswer{};  // who asks has registered: this guest serves nobody
+        });
+    extensions_->listen(std::move(listeners[1]));
+  }
   channel_ = deps_.open_channel(sandbox::GuestKind::lean, instance_->take_channel());
   watchers_.spawn(watch());
   if (retired_) kill();
   CO_TRY_ASSIGN(auto reply, co_await channel_->wait_init(deadline));
   if (log_) log_->drain();
+  if (extensions_ && extensions_->any()) {
+    co_return fail(ErrorKind::conflict, "an internal extension has registered");
+  }
   if (!reply.parked) co_return fail(ErrorKind::unavailable, "its init fails");
   if (!reply.parked->empty()) co_return fail(ErrorKind::conflict, *reply.parked);
   memory_bytes_ = instance_->stats().memory_bytes;
@@ -85,10 +100,7 @@ Result<std::unique_ptr<sandbox::Instance>> Template::fork(const Runnable& runnab
 
 void Template::tell(std::string_view text) {
   if (!log_) return;
-  if (!runnable_->json_logs) return log_->platform(fmt::format("INFO {}", text));
-  log_->platform(
-      fmt::format(R"({{"time":"{}","type":"platform.mayfly","record":{{"message":{}}}}})",
-                  iso_millis(deps_.loop.clock().platform()), json_string(text)));
+  log_->platform(remark(text, runnable_->json_logs, deps_.loop.clock().platform()));
 }
 
 void Template::retire() {
