@@ -55,11 +55,7 @@ io::Task<Result<>> Environment::start() {
   Duration took = deps_.loop.now() - begun;
   if (!failure) {
     init_duration_ = took;
-    if (hears()) {
-      extensions_->tell(init_report_json(runnable_->initialization_type(), took, "init",
-                                         Status::success, "", deps_.loop.clock().platform()),
-                        EventForm::telemetry);
-    }
+    tell_init_report(took, Status::success, "");
     co_return Result<>{};
   }
   write_init_report(took, "init", *failure);
@@ -266,6 +262,7 @@ io::Task<std::optional<Failure>> Environment::boot_in_invoke(Deadline deadline, 
     failure = std::move(*booted);
   }
   if (!failure) {
+    tell_init_report(deps_.loop.now() - begun, Status::success, "");
     broken_ = false;
     co_return std::nullopt;
   }
@@ -475,12 +472,7 @@ void Environment::write_end(Report& report) {
 
 void Environment::write_init_report(Duration duration, std::string_view phase,
                                     const Failure& failure) {
-  if (hears()) {
-    extensions_->tell(
-        init_report_json(runnable_->initialization_type(), duration, phase, failure.status,
-                         failure.error_type, deps_.loop.clock().platform()),
-        EventForm::telemetry);
-  }
+  tell_init_report(duration, failure.status, failure.error_type);
   if (!runnable_->json_logs) {
     log_.platform(init_report_text(duration, phase, failure.status, failure.error_type));
   } else if (system_log("WARN")) {

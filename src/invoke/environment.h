@@ -111,6 +111,7 @@ class Environment {
   void fail_call(const Failure& failure, std::string_view request_id, Report& report);
   void end_call(Verdict& verdict, Report& report);
   void tell_init_start();
+  void tell_init_report(Duration took, Status status, std::string_view error_type);
   std::string_view init_phase() const { return broken_ ? "invoke" : "init"; }
   void tell_runtime_done(const Request& request, const Verdict& verdict, const Report& report);
   io::Task<std::optional<Failure>> boot_in_invoke(Deadline deadline, Duration limit);

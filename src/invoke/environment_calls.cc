@@ -115,6 +115,13 @@ void Environment::tell_runtime_done(const Request& request, const Verdict& verdi
   extensions_->tell(runtime_done_logs_event(done, now), EventForm::logs_runtime_done);
 }
 
+void Environment::tell_init_report(Duration took, Status status, std::string_view error_type) {
+  if (!hears()) return;
+  extensions_->tell(init_report_json(runnable_->initialization_type(), took, init_phase(), status,
+                                     error_type, deps_.loop.clock().platform()),
+                    EventForm::telemetry);
+}
+
 void Environment::tell_init_start() {
   if (!hears()) return;
   std::string version = runtime_version(*runtime_.pack, runnable_->runtime);

@@ -8,6 +8,7 @@
 #include "invoke/environment_spec.h"
 #include "invoke/house_for_tests.h"
 #include "sim/api_client.h"
+#include "wire/json.h"
 
 using namespace mayfly;
 using namespace mayfly::invoke;
@@ -347,6 +348,40 @@ TEST_CASE("an extension that ends while nothing runs: the next call has another 
   CHECK(house.jail().killed);
   house.begin_call("r2");
   CHECK(house.launcher.jails.size() == 2);
+}
+
+TEST_CASE("a subscription hears of Init from its start, and of calls") {
+  ExtensionHouse house;
+  sim::ApiSink sink(house.loop);
+  auto answer = house.begin_call();
+  house.jail().write_as_extension("about to subscribe\n");
+  auto watcher = house.join();
+  auto body = fmt::format(R"({{"schemaVersion":"2022-12-13","types":["platform","function",)"
+                          R"("extension"],"destination":{{"protocol":"HTTP",)"
+                          R"("URI":"http://sandbox:{}"}}}})",
+                          sink.port);
+  CHECK(watcher.subscribe("/2022-07-01/telemetry", body).contains("\"OK\""));
+  CHECK(
+      house.logged("TELEMETRY\tName: watcher\tState: Subscribed\tTypes: [Platform, Function, "
+                   "Extension]"));
+  watcher.ask();
+  watcher.event();
+  REQUIRE(*answer);
+  watcher.ask();
+  CHECK(watcher.hears_nothing());
+  house.pass(1s);
+  sink.await(1);
+  auto parsed = wire::parse_json(body_of(sink.requests[0]));
+  REQUIRE(parsed);
+  std::string types;
+  for (const auto& event : *parsed->as<wire::JsonArray>()) {
+    types += event.string_or("type");
+    types += ' ';
+  }
+  CHECK(types ==
+        "platform.initStart extension platform.initRuntimeDone platform.telemetrySubscription "
+        "platform.extension platform.initReport platform.start platform.runtimeDone "
+        "platform.report ");
 }
 
 TEST_CASE("more than ten external extensions are one too many") {
