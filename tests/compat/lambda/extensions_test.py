@@ -126,11 +126,14 @@ def layer_zip(files):
 
 
 class Extensions(Compat):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.runtimes = harness.machine_runtimes()
+
     def setUp(self):
-        runtimes = harness.machine_runtimes()
-        if "python" not in runtimes or not pathlib.Path("/usr/bin/python3").exists():
+        if "python" not in self.runtimes or not pathlib.Path("/usr/bin/python3").exists():
             self.skipTest("no python on this machine")
-        self.runtimes = runtimes
 
     def layer(self, files):
         client = self.client()
