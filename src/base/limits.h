@@ -69,6 +69,12 @@ inline constexpr int snap_start_tmp_max_mb = 512;
 // for X-Ray, up to 1 MiB of JSON, travels in a header.
 inline constexpr std::size_t runtime_api_connections = 32;
 inline constexpr std::size_t runtime_api_head_bytes = 1 * mib + 32 * kib;
+// Extensions of one environment; what a shutdown may take with external ones and with internal ones
+// alone, and the runtime's share of it (developer guide, "Lambda Extensions API").
+inline constexpr std::size_t extensions_max = 10;
+inline constexpr auto shutdown_with_external = 2000ms;
+inline constexpr auto shutdown_with_internal = 500ms;
+inline constexpr int shutdown_runtime_percent = 30;
 inline constexpr int account_concurrency = 1000;
 inline constexpr int account_concurrency_unreserved_min = 100;
 // Requests per second of an account, and of a function with reserved concurrency, for each unit of

@@ -56,7 +56,9 @@ struct InvocationReport {
   InvocationType type = InvocationType::request_response;
   Duration duration{};                      // handler time, as REPORT shows it
   std::optional<Duration> init_duration{};  // set on a cold start
-  Duration overhead{};                      // request taken to answer given, less duration and init
+  // CloudWatch's PostRuntimeExtensionsDuration: what extensions took after the runtime's answer.
+  std::optional<Duration> extensions{};
+  Duration overhead{};  // request taken to answer given, less duration and init
   int memory_mb = 0;
   int max_memory_used_mb = 0;
   std::optional<Duration> cpu{};  // processor time; none where the machine does not count it

@@ -19,6 +19,8 @@
 
 namespace mayfly::guest {
 
+class ExtensionApi;
+
 // An answer that is taken while it is made. A guest's channel fills it where the guest streams;
 // between maker and taker lie at most two windows and what one read brings.
 struct AnswerStream {
@@ -91,6 +93,9 @@ class GuestChannel {
   // The request lives until the task ends.
   virtual io::Task<Result<InvokeReply>> invoke(const InvokeRequest& request, Deadline deadline) = 0;
   virtual void cancel() = 0;
+  // Requests of extensions that arrive here go to this one, which outlives the channel. False: no
+  // port is served here.
+  virtual bool serve_extensions(ExtensionApi&) { return false; }
 
   // Calls have been quick: from the next invoke() on the guest may be able to take events ahead.
   virtual void prepare_ahead() {}

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "invoke/environment_spec.h"
 #include "invoke/phase_log.h"
+#include "invoke/telemetry_text.h"
 
 namespace mayfly::invoke {
 namespace {
@@ -27,7 +28,6 @@ std::string new_trace_header(const Deps& deps) {
   return fmt::format("Root=1-{:08x}-{};Parent={};Sampled=0", seconds.time_since_epoch().count(),
                      deps.random.hex(12), deps.random.hex(8));
 }
-
 
 // Of a streamed answer what has been written of it, whether or not somebody took it.
 std::uint64_t answer_bytes(const Request& request, const events::Outcome& outcome) {
@@ -56,8 +56,10 @@ io::Task<Result<>> Environment::start() {
   Duration took = deps_.loop.now() - begun;
   if (!failure) {
     init_duration_ = took;
+    tell_init_report(took, Status::success, "");
     co_return Result<>{};
   }
+  tell_init_report(took, failure->status, failure->error_type);
   write_init_report(log_, *runnable_, took, "init", &*failure, clock.platform());
   if (auto refused = restore_error(*runnable_, *failure)) {
     co_await end();
@@ -65,6 +67,7 @@ io::Task<Result<>> Environment::start() {
   }
   init_failure_ = std::move(failure);
   broken_ = true;
+  stop(init_failure_->status == Status::timeout ? "timeout" : "failure");
   co_await end();
   co_return Result<>{};
 }
@@ -81,6 +84,7 @@ io::Task<void> Environment::serve_endpoint_of_fork(InstanceId id) {
   if (!co_await instance_->launched()) co_return;
   auto listeners = instance_->take_listeners();
   if (!listeners.empty()) endpoint_ = deps_.serve_endpoint(std::move(listeners[0]), std::move(id));
+  serve_extensions(listeners);
 }
 
 // Before the guest has its order, what goes wrong is not the function's: it starts from nothing.
@@ -89,8 +93,11 @@ io::Task<Result<std::optional<Failure>>> Environment::boot_from_booted(Deadline 
   instance_ = std::move(guest->instance);
   channel_ = std::move(guest->channel);
   std::vector<io::Fd> listeners = instance_->take_listeners();
+  open_extensions();
   take_up(listeners, InstanceId(deps_.random.hex(16)));
   call_done_.reset();
+  attach_extensions();
+  serve_extensions(listeners);
   watchers_.spawn(watch());
   auto taken = co_await deps_.launcher.specialise(
       *instance_, specialised_spec(*runnable_, *runtime_.pack, deps_.credentials(*runnable_),
@@ -131,8 +138,8 @@ io::Task<Result<std::optional<Failure>>> Environment::boot_once(Deadline deadlin
   CO_TRY_ASSIGN(instance_, std::move(launched));
   std::vector<io::Fd> listeners;
   if (!origin_) listeners = instance_->take_listeners();
+  open_extensions();
   take_up(listeners, id);
-  if (origin_) watchers_.spawn(serve_endpoint_of_fork(id));
   bool lean = runtime_.pack->guest == sandbox::GuestKind::lean;
   io::Fd guest_end;
   if (lean) {
@@ -142,6 +149,12 @@ io::Task<Result<std::optional<Failure>>> Environment::boot_once(Deadline deadlin
   }
   channel_ = deps_.open_channel(runtime_.pack->guest, std::move(guest_end));
   call_done_.reset();
+  attach_extensions();
+  if (origin_) {
+    watchers_.spawn(serve_endpoint_of_fork(id));
+  } else {
+    serve_extensions(listeners);
+  }
   watchers_.spawn(watch());
   co_return co_await await_ready(deadline);
 }
@@ -149,16 +162,19 @@ io::Task<Result<std::optional<Failure>>> Environment::boot_once(Deadline deadlin
 // The instance is a new one.
 void Environment::take_up(std::vector<io::Fd>& listeners, const InstanceId& id) {
   killed_ = frozen_ = false;
+  stop_reason_.reset();
   gone_.reset();
   if (doomed_) kill();
-  log_.attach(instance_->take_output(), instance_->take_framed_log());
+  log_.attach(instance_->take_output(), instance_->take_framed_log(),
+              instance_->take_companion_output());
   if (!listeners.empty()) endpoint_ = deps_.serve_endpoint(std::move(listeners[0]), id);
 }
 
 io::Task<Result<std::optional<Failure>>> Environment::await_ready(Deadline deadline) {
-  auto reply = co_await channel_->wait_init(deadline);
+  auto reply = co_await init_guest(deadline);
   call_done_.set();
   log_.drain();
+  if (extensions_) extensions_->end_init();
   if (reply && reply->ok) {
     instance_->set_cpu_millis(cpu_millis(runnable_->memory_mb));
     meter_.begin(instance_->stats(), deps_.loop.now());
@@ -166,7 +182,7 @@ io::Task<Result<std::optional<Failure>>> Environment::await_ready(Deadline deadl
   }
   if (reply) co_return init_failed(std::move(reply->error_type), std::move(reply->error_payload));
   if (reply.error().kind == ErrorKind::timeout) {
-    if (!booting_for_ || !begin_autopsy(*booting_for_)) kill();
+    run_out(booting_for_);
     co_return timed_out(init_limit(*runnable_));
   }
   co_return co_await find_cause();
@@ -176,6 +192,11 @@ io::Task<void> Environment::watch() {
   auto exit = co_await instance_->exited(no_deadline);
   if (exit) exit_ = *exit;
   gone_.set();
+  if (extensions_) extensions_->jail_gone();
+  co_await unable();
+}
+
+io::Task<void> Environment::unable() {
   if (!call_done_.is_set()) {
     // The answer may lie in the channel still; but a channel that listens on a port has no end.
     co_await call_done_.wait(deps_.loop.now() + exit_grace);
@@ -187,6 +208,9 @@ io::Task<void> Environment::watch() {
 }
 
 io::Task<Failure> Environment::find_cause() {
+  if (extensions_) {
+    if (auto cause = co_await extensions_->cause(deps_.loop.now() + exit_wait)) co_return *cause;
+  }
   if (co_await gone_.wait(deps_.loop.now() + exit_wait) != io::Wake::notified) {
     kill();
     co_await gone_.wait();
@@ -221,13 +245,19 @@ void Environment::thaw() {
 io::Task<void> Environment::end() {
   if (!instance_) co_return;
   if (dying_) co_await examine();
+  thaw();
+  if (extensions_ && !killed_ && !gone_.is_set()) {
+    co_await extensions_->shut_down(stop_reason_.value_or("spindown"));
+  }
   kill();
   co_await gone_.wait();
   co_await watchers_.drain(no_deadline);
+  if (extensions_) co_await extensions_->close();
   co_await log_.close();
   if (endpoint_) deps_.end_endpoint(*endpoint_);
   endpoint_.reset();
   channel_.reset();
+  extensions_.reset();
   instance_.reset();
 }
 
@@ -244,13 +274,15 @@ io::Task<std::optional<Failure>> Environment::boot_in_invoke(const Request& requ
     failure = std::move(*booted);
   }
   if (!failure) {
+    tell_init_report(deps_.loop.now() - begun, Status::success, "");
     broken_ = false;
     co_return std::nullopt;
   }
   if (failure->status == Status::timeout) failure = timed_out(limit);
+  tell_init_report(deps_.loop.now() - begun, failure->status, failure->error_type);
   write_init_report(log_, *runnable_, deps_.loop.now() - begun, "invoke", &*failure,
                     deps_.loop.clock().platform());
-  if (!dying_) kill();
+  if (!dying_) stop(failure->status == Status::timeout ? "timeout" : "failure");
   co_return failure;
 }
 
@@ -282,6 +314,7 @@ io::Task<Result<guest::InvokeReply>> Environment::exchange(const Request& reques
   put_on_wire(request);
   auto wall_deadline = deps_.loop.clock().wall() + (deadline - deps_.loop.now());
   wire_.deadline_epoch_ms = epoch_millis(wall_deadline);
+  if (extensions_) extensions_->invoke(wire_);
   co_return co_await channel_->invoke(wire_, deadline);
 }
 
@@ -324,10 +357,8 @@ io::Task<std::optional<Failure>> Environment::call(const Request& request, Deadl
     co_return std::nullopt;
   }
   if (reply.error().kind == ErrorKind::timeout) {
-    if (!begin_autopsy(request)) {
-      stats_ = instance_->stats();
-      kill();
-    }
+    stats_ = instance_->stats();
+    run_out(&request);
     co_return timed_out(limit);
   }
   co_return co_await find_cause();
@@ -371,29 +402,17 @@ io::Task<Verdict> Environment::invoke(const Request& request) {
     outcome.error_type = failure->error_type;
     outcome.payload = render(*failure, request.event.id.str());
     verdict.kind = failure->outcome;
-    report.status = failure->status;
-    report.error_type = failure->error_type;
-    auto text = log_line(*failure, request.event.id.str(), deps_.loop.clock().platform());
-    if (!text.empty() && !runnable_->json_logs) log_.platform(text);
-    // Whatever is left of the tree ends with its main process; nothing of it is used again.
-    if (!dying_) kill();
+    fail_call(*failure, report.request_id, report);
   }
-  const auto* stats = measure(verdict.duration);
-  verdict.max_memory_used_mb = max_memory_used_mb_;
-  verdict.usage = meter_.charge(verdict.duration, busy_, stats, deps_.loop.now());
   verdict.usage.bytes_in = request.event.payload.size();
   verdict.usage.bytes_out = answer_bytes(request, verdict.outcome);
-  report.usage = verdict.usage;
-  report.duration = verdict.duration;
-  report.init_duration = verdict.init_duration;
-  report.restore_duration = verdict.restore_duration;
-  write_end(request, report);
-  if (verdict.kind == InvocationOutcome::out_of_memory &&
-      wants_autopsy(*runnable_, deps_.settings)) {
-    auto findings = findings_of(request);
-    findings.out_of_memory = true;
-    write_autopsy(findings);
+  tell_runtime_done(request, verdict, report);
+  if (!failure && extensions_ && extensions_->at_work()) {
+    pending_.emplace(request.event.id.str(), report, deadline);
+    verdict.outcome.log_tail = log_.take_tail();
+    co_return verdict;
   }
+  end_call(verdict, report);
   verdict.outcome.log_tail = log_.end();
   co_return verdict;
 }
@@ -414,6 +433,10 @@ const sandbox::Stats* Environment::measure(Duration spent) {
 
 void Environment::write_start(const Request& request) {
   const auto& id = request.event.id.str();
+  if (hears()) {
+    extensions_->tell(start_event(id, runnable_->version, request.event.trace_header,
+                                  deps_.loop.clock().platform()));
+  }
   if (!runnable_->json_logs) {
     log_.platform(fmt::format("START RequestId: {} Version: {}", id, runnable_->version));
   } else if (shows_system_log(*runnable_, "INFO")) {
@@ -425,15 +448,21 @@ void Environment::write_start(const Request& request) {
   }
 }
 
-void Environment::write_end(const Request& request, Report& report) {
+void Environment::write_end(Report& report) {
   report.memory_mb = runnable_->memory_mb;
   report.max_memory_used_mb = max_memory_used_mb_;
   report.tenant_id = runnable_->tenant_id;
+  WallTime now = deps_.loop.clock().platform();
+  if (hears()) {
+    extensions_->tell(end_logs_event(report.request_id, now), EventForm::logs);
+    extensions_->tell(report_json(report, now), EventForm::telemetry);
+    extensions_->tell(report_logs_event(report, now), EventForm::logs);
+  }
   if (!runnable_->json_logs) {
-    log_.platform(fmt::format("END RequestId: {}", request.event.id.str()));
+    log_.platform(fmt::format("END RequestId: {}", report.request_id));
     log_.platform(report_text(report));
   } else if (shows_system_log(*runnable_, report.status == Status::success ? "INFO" : "WARN")) {
-    log_.platform(report_json(report, deps_.loop.clock().platform()));
+    log_.platform(report_json(report, now));
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "invoke/autopsy.h"
 #include "invoke/booted_guests.h"
+#include "invoke/environment_extensions.h"
 #include "invoke/environment_log.h"
 #include "invoke/failure.h"
 #include "invoke/invoker.h"
@@ -25,6 +26,7 @@ struct Verdict {
   Duration duration{};
   std::optional<Duration> init_duration;
   std::optional<Duration> restore_duration = {};
+  std::optional<Duration> extensions = {};  // after the runtime's answer
   int max_memory_used_mb = 0;
   Usage usage;
 };
@@ -48,17 +50,24 @@ class Environment {
   void begin(const Request& request, std::uint32_t number = 0);
   // Runs one event. Afterwards reusable() says whether another may follow.
   io::Task<Verdict> invoke(const Request& request);
+  // Extensions are still at work for the call that was answered: no other may follow before
+  // finish(), which completes the verdict, and the log.
+  bool lingers() const { return pending_.has_value(); }
+  io::Task<void> finish(Verdict& verdict);
   // Events ahead, see guest/channel.h: of who waits for this environment while it is at work.
   void prepare_ahead() {
-    if (channel_) channel_->prepare_ahead();
+    if (channel_ && !takes_part()) channel_->prepare_ahead();
   }
-  bool takes_ahead() const { return channel_ && reusable() && channel_->takes_ahead(); }
+  bool takes_ahead() const {
+    return channel_ && reusable() && !takes_part() && channel_->takes_ahead();
+  }
   std::uint32_t send_ahead(const Request& request);
   void recall() {
     if (channel_) channel_->recall();
   }
   bool withdraw(std::uint32_t number) { return !channel_ || channel_->withdraw(number); }
-  // Ends the jail, at once unless its call ran out of time, and waits until all of it is gone.
+  // Ends the jail, after a look at it where its call ran out of time and after its extensions'
+  // Shutdown phase, and waits until all of it is gone.
   io::Task<void> end();
 
   // Kills the jail, also one that is being launched; whatever waits for it ends soon.
@@ -69,7 +78,9 @@ class Environment {
   // Why start() left it broken.
   const std::optional<Failure>& init_failure() const { return init_failure_; }
   bool reusable() const {
-    return instance_ && !gone_.is_set() && !killed_ && !dying_ && deps_.loop.now() < retires;
+    bool broken = extensions_ && extensions_->broken();
+    return instance_ && !gone_.is_set() && !killed_ && !dying_ && !stop_reason_ && !broken &&
+           deps_.loop.now() < retires;
   }
   const Runnable& runnable() const { return *runnable_; }
   const sandbox::RuntimeChoice& runtime() const { return runtime_; }
@@ -93,12 +104,30 @@ class Environment {
   io::Task<Result<std::optional<Failure>>> boot_once(Deadline deadline);
   io::Task<Result<std::optional<Failure>>> boot_from_booted(Deadline deadline);
   io::Task<Result<std::optional<Failure>>> await_ready(Deadline deadline);
+  io::Task<Result<guest::InitReply>> init_guest(Deadline deadline);
   void take_up(std::vector<io::Fd>& listeners, const InstanceId& id);
+  void open_extensions();
+  void attach_extensions();
+  void serve_extensions(std::vector<io::Fd>& listeners);
   io::Task<void> serve_endpoint_of_fork(InstanceId id);
   io::Task<Result<std::unique_ptr<sandbox::Instance>>> launch(InstanceId id);
   io::Task<Failure> find_cause();
   io::Task<void> watch();
+  io::Task<void> watch_extensions();
+  io::Task<void> unable();
   void kill();
+  void stop(std::string_view reason);
+  // A call ran out of time, or (null) an Init outside of any.
+  void run_out(const Request* request);
+  // Extensions want to hear of calls.
+  bool takes_part() const { return extensions_ && extensions_->take_part(); }
+  bool hears() const { return extensions_ && extensions_->hears(); }
+  void fail_call(const Failure& failure, std::string_view request_id, Report& report);
+  void end_call(Verdict& verdict, Report& report);
+  void tell_init_start();
+  void tell_init_report(Duration took, Status status, std::string_view error_type);
+  std::string_view init_phase() const { return broken_ ? "invoke" : "init"; }
+  void tell_runtime_done(const Request& request, const Verdict& verdict, const Report& report);
   io::Task<std::optional<Failure>> boot_in_invoke(const Request& request, Deadline deadline,
                                                   Duration limit);
   io::Task<std::optional<Failure>> call(const Request& request, Deadline deadline, Duration limit,
@@ -106,12 +135,12 @@ class Environment {
   io::Task<Result<guest::InvokeReply>> exchange(const Request& request, Deadline deadline);
   void put_on_wire(const Request& request);
   void write_start(const Request& request);
-  void write_end(const Request& request, Report& report);
+  void write_end(Report& report);
   // Reads the accounts of the jail, where that is due after a call of this length.
   const sandbox::Stats* measure(Duration spent);
-  // The call ran out of time: its jail lives until end() has looked at it. False: kill it now.
+  // The call ran out of time: its jail lives until end() has looked at it. False: stop it now.
   bool begin_autopsy(const Request& request);
-  AutopsyFindings findings_of(const Request& request);
+  AutopsyFindings findings_of(std::string_view request_id);
   void write_autopsy(const AutopsyFindings& findings);
   io::Task<void> examine();
 
@@ -124,6 +153,7 @@ class Environment {
   std::unique_ptr<sandbox::Instance> instance_;
   std::unique_ptr<guest::GuestChannel> channel_;
   std::optional<std::uint64_t> endpoint_;
+  std::unique_ptr<EnvironmentExtensions> extensions_;  // none in forks of a function's template
   io::TaskScope watchers_;
   io::Event gone_;       // every process of the jail has ended
   io::Event call_done_;  // nobody waits for an answer of the guest
@@ -139,6 +169,14 @@ class Environment {
   std::optional<Duration> restore_duration_;  // likewise, of a fork of a snapshot
   std::optional<Failure> init_failure_;
   std::optional<Duration> busy_;
+  std::optional<std::string> stop_reason_;  // no further call: why its extensions are to end
+  // Of a call whose answer has been given, while extensions are at work for it.
+  struct Pending {
+    std::string request_id;
+    Report report;
+    Deadline deadline;
+  };
+  std::optional<Pending> pending_;
   // Of the call that runs.
   bool begun_ = false;
   MonoTime begun_at_{};

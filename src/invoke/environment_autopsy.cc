@@ -1,7 +1,7 @@
 // The end of an environment whose call ran out of time: it is looked at before it is killed.
 #include "invoke/environment.h"
-#include "invoke/phase_log.h"
 #include "invoke/environment_spec.h"
+#include "invoke/phase_log.h"
 
 namespace mayfly::invoke {
 namespace {
@@ -20,13 +20,19 @@ bool Environment::begin_autopsy(const Request& request) {
   if (*deps_.autopsies >= deps_.settings.autopsies) return false;
   ++*deps_.autopsies;
   dying_ = true;
-  findings_ = std::make_unique<AutopsyFindings>(findings_of(request));
+  findings_ = std::make_unique<AutopsyFindings>(findings_of(request.event.id.str()));
   return true;
 }
 
-AutopsyFindings Environment::findings_of(const Request& request) {
+// With extensions the Shutdown phase follows, in end().
+void Environment::run_out(const Request* request) {
+  bool examined = request != nullptr && begin_autopsy(*request);
+  if (!examined || (extensions_ && extensions_->any())) stop("timeout");
+}
+
+AutopsyFindings Environment::findings_of(std::string_view request_id) {
   AutopsyFindings out;
-  out.request_id = request.event.id.str();
+  out.request_id = request_id;
   out.tenant_id = runnable_->tenant_id;
   out.limit = std::chrono::seconds(runnable_->timeout_seconds);
   out.memory_mb = runnable_->memory_mb;
@@ -64,8 +70,10 @@ io::Task<void> Environment::examine() {
       had = findings.output.size();
     }
   }
-  kill();
-  co_await gone_.wait();
+  if (!extensions_ || !extensions_->any()) {
+    kill();
+    co_await gone_.wait();
+  }
   log_.drain();
   findings.cut = log_.capture(nullptr, 0);
   write_autopsy(findings);

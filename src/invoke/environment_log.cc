@@ -1,5 +1,7 @@
 #include "invoke/environment_log.h"
 
+#include "invoke/telemetry_feed.h"
+
 namespace mayfly::invoke {
 namespace {
 
@@ -16,16 +18,17 @@ EnvironmentLog::EnvironmentLog(io::Loop& loop, Observer& observer, LogBuffer& bu
   buffer_.resize(log_buffer_bytes);
 }
 
-void EnvironmentLog::attach(io::Fd output, io::Fd framed) {
+void EnvironmentLog::attach(io::Fd output, io::Fd framed, io::Fd extensions) {
   readers_ = std::make_unique<io::TaskScope>(loop_);
-  auto add = [&](io::Fd fd, bool is_framed) {
+  auto add = [&](io::Fd fd, Source::Of of) {
     if (!fd) return;
-    auto source = std::make_unique<Source>(loop_, std::move(fd), is_framed);
+    auto source = std::make_unique<Source>(loop_, std::move(fd), of);
     sources_.push_back(std::move(source));
     readers_->spawn(pump(*sources_.back()));
   };
-  add(std::move(output), false);
-  add(std::move(framed), true);
+  add(std::move(output), Source::Of::output);
+  add(std::move(framed), Source::Of::framed);
+  add(std::move(extensions), Source::Of::extensions);
 }
 
 io::Task<void> EnvironmentLog::pump(Source& source) {
@@ -51,13 +54,14 @@ io::Task<void> EnvironmentLog::pump(Source& source) {
 
 void EnvironmentLog::digest(Source& source, std::string_view bytes) {
   WallTime now = loop_.clock().platform();
-  wrote_ = true;
-  if (source.framed) {
+  Author author = author_of(source);
+  if (author == Author::function) wrote_ = true;
+  if (source.of == Source::Of::framed) {
     source.frames.feed(bytes, [&](std::string_view text, std::optional<WallTime> time) {
-      line(text, time ? *time + loop_.clock().platform_offset() : now, false);
+      line(text, time ? *time + loop_.clock().platform_offset() : now, author);
     });
   } else {
-    source.lines.feed(bytes, [&](std::string_view text) { line(text, now, false); });
+    source.lines.feed(bytes, [&](std::string_view text) { line(text, now, author); });
   }
 }
 
@@ -67,13 +71,21 @@ bool EnvironmentLog::capture(std::string* into, std::size_t most) {
   return std::exchange(capture_cut_, false);
 }
 
-void EnvironmentLog::line(std::string_view text, WallTime time, bool platform) {
-  if (captured_ && !platform) {
+EnvironmentLog::Author EnvironmentLog::author_of(const Source& source) {
+  return source.of == Source::Of::extensions ? Author::extension : Author::function;
+}
+
+void EnvironmentLog::line(std::string_view text, WallTime time, Author author) {
+  if (captured_ && author != Author::platform) {
     std::size_t room = capture_most_ - std::min(capture_most_, captured_->size());
     capture_cut_ = capture_cut_ || text.size() + 1 > room;
     captured_->append(text.substr(0, room));
     if (text.size() < room) captured_->push_back('\n');
     return;
+  }
+  if (feed_ != nullptr && author != Author::platform) {
+    feed_->line(author == Author::function ? TelemetryKind::function : TelemetryKind::extension,
+                text, time);
   }
   if (want_tail_) tail_.add_line(text);
   observer_.log_line({.scope = identity_.scope,
@@ -85,7 +97,7 @@ void EnvironmentLog::line(std::string_view text, WallTime time, bool platform) {
                       .request_id = request_id_,
                       .time = time,
                       .text = text,
-                      .platform = platform});
+                      .platform = author == Author::platform});
 }
 
 void EnvironmentLog::begin(std::string_view request_id, bool want_tail) {
@@ -97,6 +109,11 @@ void EnvironmentLog::begin(std::string_view request_id, bool want_tail) {
 
 std::string EnvironmentLog::end() {
   request_id_.clear();
+  want_tail_ = false;
+  return tail_.take();
+}
+
+std::string EnvironmentLog::take_tail() {
   want_tail_ = false;
   return tail_.take();
 }
@@ -115,14 +132,16 @@ void EnvironmentLog::drain(Drain what) {
       total += **got;
       if (**got < buffer_.size()) break;  // a short read emptied the pipe
     }
-    source->lines.flush([&](std::string_view text) { line(text, now, false); });
+    source->lines.flush([&](std::string_view text) { line(text, now, author_of(*source)); });
     source->frames.flush([&](std::string_view text, std::optional<WallTime> time) {
-      line(text, time.value_or(now), false);
+      line(text, time.value_or(now), author_of(*source));
     });
   }
 }
 
-void EnvironmentLog::platform(std::string_view text) { line(text, loop_.clock().platform(), true); }
+void EnvironmentLog::platform(std::string_view text) {
+  line(text, loop_.clock().platform(), Author::platform);
+}
 
 io::Task<void> EnvironmentLog::close() {
   if (!readers_) co_return;

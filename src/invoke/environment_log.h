@@ -18,6 +18,8 @@
 
 namespace mayfly::invoke {
 
+class TelemetryFeed;
+
 struct LogIdentity {
   Scope scope;
   InstanceId instance;
@@ -42,11 +44,15 @@ class EnvironmentLog {
  public:
   EnvironmentLog(io::Loop& loop, Observer& observer, LogBuffer& buffer, LogIdentity identity);
 
-  // Starts reading a new jail's output. Either descriptor may be empty.
-  void attach(io::Fd output, io::Fd framed);
+  // Starts reading a new jail's output. Any descriptor may be empty.
+  void attach(io::Fd output, io::Fd framed, io::Fd extensions = {});
+  // Who hears of every line beside the Observer, until told otherwise; may be null.
+  void tell(TelemetryFeed* feed) { feed_ = feed; }
   // Lines from now on belong to this request ("" for none).
   void begin(std::string_view request_id, bool want_tail);
   std::string end();  // answers the tail
+  // The tail so far; lines go on belonging to the request.
+  std::string take_tail();
   // So that nothing written before an answer comes after END.
   void drain(Drain what = Drain::all);
   // Since begin(): the function has written something.
@@ -62,10 +68,10 @@ class EnvironmentLog {
 
  private:
   struct Source {
-    Source(io::Loop& loop, io::Fd fd, bool is_framed)
-        : stream(loop, std::move(fd)), framed(is_framed) {}
+    enum class Of { output, framed, extensions };
+    Source(io::Loop& loop, io::Fd fd, Of what) : stream(loop, std::move(fd)), of(what) {}
     io::Stream stream;
-    bool framed;
+    Of of;
     LineSplitter lines;
     FrameParser frames;
     // The bound on reading: a flood waits in its pipe and slows its writer, nobody else.
@@ -74,12 +80,15 @@ class EnvironmentLog {
   };
   io::Task<void> pump(Source& source);
   void digest(Source& source, std::string_view bytes);
-  void line(std::string_view text, WallTime time, bool platform);
+  enum class Author { function, extension, platform };
+  static Author author_of(const Source& source);
+  void line(std::string_view text, WallTime time, Author author);
 
   io::Loop& loop_;
   Observer& observer_;
   LogBuffer& buffer_;
   LogIdentity identity_;
+  TelemetryFeed* feed_ = nullptr;
   std::string request_id_;
   bool want_tail_ = false;
   bool wrote_ = false;

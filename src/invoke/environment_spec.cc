@@ -4,6 +4,8 @@
 #include <array>
 
 #include "base/limits.h"
+#include "invoke/environment_extensions.h"
+#include "store/sha256.h"
 
 namespace mayfly::invoke {
 namespace {
@@ -143,10 +145,10 @@ sandbox::Spec environment_spec(const Runnable& runnable, const sandbox::RuntimeP
   for (const auto& [name, value] : variables) spec.env.push_back(name + "=" + value);
 
   put_limits(spec, runnable);
-  spec.listen_ports = {endpoint_port};
-  if (pack.guest == sandbox::GuestKind::runtime_api) spec.listen_ports.push_back(runtime_api_port);
+  spec.listen_ports = {endpoint_port, runtime_api_port};
   spec.channel = pack.guest == sandbox::GuestKind::lean;
   spec.framed_log = pack.language != "provided";
+  put_companions(spec, runnable);
   return spec;
 }
 
@@ -158,6 +160,7 @@ sandbox::Spec template_spec(const Runnable& runnable, const sandbox::RuntimePack
   spec.env.push_back("MAYFLY_TEMPLATE=function");
   spec.limits.memory_bytes += template_slack_bytes;
   spec.parking = sandbox::Parking::forkable;
+  spec.sockets = 0;
   return spec;
 }
 
@@ -195,7 +198,8 @@ sandbox::Spec generic_template_spec(const sandbox::RuntimePack& pack, int memory
 sandbox::Spec booted_guest_spec(const sandbox::RuntimePack& pack, int memory_mb, InstanceId id) {
   auto spec = generic_template_spec(pack, memory_mb, std::move(id));
   spec.limits.memory_bytes = static_cast<std::uint64_t>(memory_mb) * limits::mib;
-  spec.listen_ports = {endpoint_port};
+  spec.listen_ports = {endpoint_port, runtime_api_port};
+  spec.sockets = 1;
   spec.parking = sandbox::Parking::specialisable;
   return spec;
 }
@@ -241,6 +245,11 @@ std::string opted_out(const Runnable& runnable) {
   return {};
 }
 
+// They start before the runtime, and are no part of it that could be copied.
+std::string has_external(const Runnable& runnable) {
+  return external_extensions(runnable).empty() ? "" : "it has external extensions";
+}
+
 // Variables that the loader, the C library and the JVM read at their start and no more.
 constexpr std::array<std::string_view, 8> read_at_start{
     "CLASSPATH", "GLIBC_TUNABLES", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS",
@@ -257,12 +266,14 @@ bool is_read_at_start(std::string_view name) {
 
 std::string forking_refused(const Runnable& runnable, const sandbox::RuntimePack& pack) {
   if (!pack.forks) return "the runtime cannot be forked";
-  return opted_out(runnable);
+  if (auto reason = opted_out(runnable); !reason.empty()) return reason;
+  return has_external(runnable);
 }
 
 std::string specialising_refused(const Runnable& runnable, const sandbox::RuntimePack& pack) {
   if (!pack.specialises) return "the runtime cannot boot without a function";
   if (auto reason = opted_out(runnable); !reason.empty()) return reason;
+  if (auto reason = has_external(runnable); !reason.empty()) return reason;
   std::optional<Variables> boot;
   for (const auto& [name, value] : runnable.environment) {
     if (!is_read_at_start(name)) continue;

@@ -7,6 +7,15 @@
 namespace mayfly::invoke {
 namespace {
 
+// As the Go runtime prints what the C library capitalises.
+std::string lower_first(std::string_view text) {
+  std::string out(text);
+  if (!out.empty() && out[0] >= 'A' && out[0] <= 'Z') out[0] = static_cast<char>(out[0] + 32);
+  return out;
+}
+
+}  // namespace
+
 // Names as the Go runtime prints signals, which is what the cloud's error texts show.
 std::string signal_name(int number) {
   switch (number) {
@@ -26,15 +35,6 @@ std::string signal_name(int number) {
     default: return fmt::format("signal {}", number);
   }
 }
-
-// As the Go runtime prints what the C library capitalises.
-std::string lower_first(std::string_view text) {
-  std::string out(text);
-  if (!out.empty() && out[0] >= 'A' && out[0] <= 'Z') out[0] = static_cast<char>(out[0] + 32);
-  return out;
-}
-
-}  // namespace
 
 Failure timed_out(Duration limit) {
   return {.outcome = InvocationOutcome::timeout,
@@ -80,16 +80,20 @@ Failure platform_failed(std::string message) {
           .status = Status::error};
 }
 
-Failure invalid_entrypoint(const std::string& program, const Error& error) {
+std::string exec_failed(std::string_view program, const Error& error) {
   std::string_view cause(error.message);
   cause.remove_prefix(cause.rfind(": ") == cause.npos ? 0 : cause.rfind(": ") + 2);
+  return fmt::format("fork/exec {}: {}", program, lower_first(cause));
+}
+
+Failure invalid_entrypoint(const std::string& program, const Error& error) {
   // The second place that is looked at: there is no bootstrap anywhere.
   bool nowhere = error.kind == ErrorKind::not_found && program == "/opt/bootstrap";
   return {.outcome = InvocationOutcome::crash,
           .error_type = "Runtime.InvalidEntrypoint",
           .message = nowhere
                          ? "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"
-                         : fmt::format("fork/exec {}: {}", program, lower_first(cause)),
+                         : exec_failed(program, error),
           .payload = {},
           .status = Status::error};
 }

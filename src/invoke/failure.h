@@ -37,6 +37,10 @@ inline constexpr std::string_view after_restore_error = "Runtime.AfterRestoreErr
 inline constexpr std::string_view after_restore_timeout = "Runtime.AfterRestoreTimeout";
 struct Runnable;
 std::optional<Error> restore_error(const Runnable& runnable, const Failure& failure);
+// "segmentation fault"
+std::string signal_name(int number);
+// "fork/exec /opt/bootstrap: no such file or directory"
+std::string exec_failed(std::string_view program, const Error& error);
 
 // {"errorType":…,"errorMessage":"RequestId: … Error: …"}
 std::string render(const Failure& failure, std::string_view request_id);

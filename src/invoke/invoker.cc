@@ -44,6 +44,7 @@ class PooledInvoker final : public Invoker {
                  return invoke(std::move(runnable), std::move(request));
                }),
         idle_(deps_.loop),
+        lingering_(deps_.loop),
         abandoned_(deps_.loop) {}
 
   Result<> load() { return queue_.load(); }
@@ -104,6 +105,8 @@ class PooledInvoker final : public Invoker {
   void report(const Runnable& runnable, const Request& request, const Verdict& verdict,
               MonoTime begun);
   void leave(const Runnable& runnable, const Admission::Ticket& ticket);
+  io::Task<void> linger(Lease environment, std::shared_ptr<const Runnable> runnable,
+                        Request request, Verdict verdict, Admission::Ticket ticket, MonoTime begun);
 
   Deps deps_;
   Admission admission_;
@@ -113,6 +116,7 @@ class PooledInvoker final : public Invoker {
   bool closing_ = false;
   bool killing_ = false;
   io::ParkingLot idle_;      // woken when the last running invocation ends
+  io::TaskScope lingering_;  // calls that were answered and that extensions still work for
   io::TaskScope abandoned_;  // invocations whose caller may leave before they end
 };
 
@@ -131,6 +135,7 @@ void PooledInvoker::report(const Runnable& runnable, const Request& request, con
        .type = request.type,
        .duration = verdict.duration,
        .init_duration = verdict.init_duration,
+       .extensions = verdict.extensions,
        .overhead = std::max(Duration::zero(), total - verdict.duration - init),
        .memory_mb = runnable.memory_mb,
        .max_memory_used_mb = verdict.max_memory_used_mb,
@@ -183,6 +188,13 @@ io::Task<Result<events::Outcome>> PooledInvoker::run(std::shared_ptr<const Runna
   }
   if (environment) {
     verdict = co_await environment->invoke(request);
+    if (environment->lingers()) {
+      auto outcome = std::exchange(verdict.outcome, {});
+      request.event.payload.clear();
+      lingering_.spawn(linger(std::move(environment), std::move(runnable), std::move(request),
+                              std::move(verdict), *ticket, begun));
+      co_return outcome;
+    }
     pool_.give_back(std::move(environment));
     if (killing_ && verdict.kind == InvocationOutcome::crash) {
       verdict.kind = InvocationOutcome::cancelled;
@@ -197,6 +209,17 @@ io::Task<Result<events::Outcome>> PooledInvoker::run(std::shared_ptr<const Runna
   leave(*runnable, *ticket);
   if (error) co_return std::unexpected(std::move(*error));
   co_return std::move(verdict.outcome);
+}
+
+// The caller has its answer; the environment is free, and the call over, when its extensions are
+// done as well.
+io::Task<void> PooledInvoker::linger(Lease environment, std::shared_ptr<const Runnable> runnable,
+                                     Request request, Verdict verdict, Admission::Ticket ticket,
+                                     MonoTime begun) {
+  co_await environment->finish(verdict);
+  pool_.give_back(std::move(environment));
+  report(*runnable, request, verdict, begun);
+  leave(*runnable, ticket);
 }
 
 io::Task<void> PooledInvoker::run_into(std::shared_ptr<Pending> pending,
@@ -250,6 +273,7 @@ io::Task<void> PooledInvoker::close(Deadline deadline) {
   pool_.refuse();
   pool_.kill_all();
   while (admission_.running() > 0) co_await idle_.park();
+  co_await lingering_.close();
   co_await pool_.close();
   co_await queue_.close();
   co_await abandoned_.close();

@@ -111,7 +111,7 @@ TEST_CASE("a jail gets what the cloud's environment has") {
   CHECK(spec.limits.memory_bytes == 1769ull << 20);
   CHECK(spec.limits.tmp_bytes == 512ull << 20);
   CHECK(spec.channel);
-  CHECK(spec.listen_ports == std::vector<std::uint16_t>{4566});
+  CHECK(spec.listen_ports == std::vector<std::uint16_t>{4566, 9001});
 }
 
 TEST_CASE("a custom runtime starts at its bootstrap and speaks HTTP") {

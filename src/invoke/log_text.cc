@@ -269,6 +269,12 @@ std::string report_json(const Report& report, WallTime time) {
       tenant_member(report.tenant_id));
 }
 
+std::string remark(std::string_view text, bool json, WallTime time) {
+  if (!json) return fmt::format("INFO {}", text);
+  return fmt::format(R"({{"time":"{}","type":"platform.mayfly","record":{{"message":{}}}}})",
+                     iso_millis(time), json_string(text));
+}
+
 std::string init_report_text(Duration duration, std::string_view phase, Status status,
                              std::string_view error_type) {
   return fmt::format("INIT_REPORT Init Duration: {:.2f} ms\tPhase: {}{}", millis(duration), phase,

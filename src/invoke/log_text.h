@@ -118,6 +118,8 @@ std::string init_report_json(std::string_view initialization_type, Duration dura
 std::string restore_report_text(Duration duration, Status status, std::string_view error_type);
 std::string restore_report_json(Duration duration, Status status, std::string_view error_type,
                                 WallTime time);
+// Of this server, not of the cloud: why it does something another way.
+std::string remark(std::string_view text, bool json, WallTime time);
 std::int64_t billed_millis(Duration duration);
 
 }  // namespace mayfly::invoke

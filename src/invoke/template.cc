@@ -77,6 +77,18 @@ io::Task<Result<>> Template::launch_and_wait(Deadline deadline) {
   }
   auto listeners = instance_->take_listeners();
   if (!listeners.empty()) endpoint_ = deps_.serve_endpoint(std::move(listeners[0]), id);
+  if (listeners.size() > 1) {
+    extensions_ = std::make_unique<guest::ExtensionApi>(
+        deps_.loop, deps_.random,
+        guest::ExtensionApi::Function{.name = runnable_->name.str(),
+                                      .version = runnable_->version,
+                                      .handler = runnable_->handler,
+                                      .account = runnable_->scope.account.str()},
+        [](const guest::Extension&, guest::TelemetryForm, std::string_view) {
+          return guest::SubscribeAnswer{};  // who asks has registered: this guest serves nobody
+        });
+    extensions_->listen(std::move(listeners[1]));
+  }
   channel_ = deps_.open_channel(sandbox::GuestKind::lean, instance_->take_channel());
   watchers_.spawn(watch());
   if (retired_) kill();
@@ -85,6 +97,9 @@ io::Task<Result<>> Template::launch_and_wait(Deadline deadline) {
   if (!reply) {
     if (runnable_->snap_start && !retired_) init_failure_ = co_await find_cause(reply.error());
     co_return std::unexpected(std::move(reply).error());
+  }
+  if (extensions_ && extensions_->any()) {
+    co_return fail(ErrorKind::conflict, "an internal extension has registered");
   }
   if (!reply->parked) {
     init_failure_ = init_failed(std::move(reply->error_type), std::move(reply->error_payload));
@@ -121,10 +136,7 @@ Result<std::unique_ptr<sandbox::Instance>> Template::fork(const Runnable& runnab
 
 void Template::tell(std::string_view text) {
   if (!log_) return;
-  if (!runnable_->json_logs) return log_->platform(fmt::format("INFO {}", text));
-  log_->platform(
-      fmt::format(R"({{"time":"{}","type":"platform.mayfly","record":{{"message":{}}}}})",
-                  iso_millis(deps_.loop.clock().platform()), json_string(text)));
+  log_->platform(remark(text, runnable_->json_logs, deps_.loop.clock().platform()));
 }
 
 void Template::retire() {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "guest/extensions.h"
 #include "invoke/environment_log.h"
 #include "invoke/environment_spec.h"
 #include "invoke/failure.h"
@@ -62,6 +63,8 @@ class Template {
   io::Fd framed_;
   std::unique_ptr<sandbox::Instance> instance_;
   std::unique_ptr<guest::GuestChannel> channel_;
+  // Of a function: what registers at its init is of one environment, and cannot be forked.
+  std::unique_ptr<guest::ExtensionApi> extensions_;
   std::optional<std::uint64_t> endpoint_;
   io::TaskScope watchers_;
   io::Event gone_;

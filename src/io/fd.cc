@@ -254,9 +254,7 @@ Result<Fd> bind_and_listen(const Address& address, const std::string& shown) {
   return fd;
 }
 
-Task<Result<Fd>> connect_address(Loop& loop, Address address, Deadline deadline) {
-  Fd fd(::socket(address.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) co_return fail_errno("socket", errno);
+Task<Result<Fd>> connect_socket(Loop& loop, Fd fd, Address address, Deadline deadline) {
   FdWatch watch(loop, fd.get());
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.size) != 0) {
     if (errno != EINPROGRESS) co_return fail_errno("connect", errno);
@@ -269,6 +267,12 @@ Task<Result<Fd>> connect_address(Loop& loop, Address address, Deadline deadline)
   int on = 1;
   ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   co_return fd;
+}
+
+Task<Result<Fd>> connect_address(Loop& loop, Address address, Deadline deadline) {
+  Fd fd(::socket(address.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) co_return fail_errno("socket", errno);
+  co_return co_await connect_socket(loop, std::move(fd), address, deadline);
 }
 
 }  // namespace
@@ -324,6 +328,17 @@ Result<Fd> listen_unix(const std::string& path) {
 Task<Result<Fd>> connect_tcp(Loop& loop, std::string host, std::uint16_t port, Deadline deadline) {
   CO_TRY_ASSIGN(auto address, parse_address(host, port));
   co_return co_await connect_address(loop, address, deadline);
+}
+
+Task<Result<Fd>> connect_over(Loop& loop, const Fd& socket, std::uint16_t port, Deadline deadline) {
+  sockaddr nowhere{};
+  nowhere.sa_family = AF_UNSPEC;
+  // Of a socket that was never connected this may fail, and need not succeed.
+  (void)::connect(socket.get(), &nowhere, sizeof nowhere);
+  Fd fd(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
+  if (!fd) co_return fail_errno("dup", errno);
+  CO_TRY_ASSIGN(auto address, parse_address("127.0.0.1", port));
+  co_return co_await connect_socket(loop, std::move(fd), address, deadline);
 }
 
 Task<Result<Fd>> connect_unix(Loop& loop, std::string path, Deadline deadline) {

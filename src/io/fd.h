@@ -139,6 +139,10 @@ Result<Fd> listen_unix(const std::string& path);
 // Connects without name resolution (numeric addresses only).
 Task<Result<Fd>> connect_tcp(Loop& loop, std::string host, std::uint16_t port, Deadline deadline);
 Task<Result<Fd>> connect_unix(Loop& loop, std::string path, Deadline deadline);
+// Connects this IPv4 socket to the port on 127.0.0.1 of its network, which need not be ours;
+// answers another descriptor of it. Whatever it was connected to before is cut off, so that it
+// serves any number of connections, one at a time.
+Task<Result<Fd>> connect_over(Loop& loop, const Fd& socket, std::uint16_t port, Deadline deadline);
 // Numeric address and port of the other end; empty and 0 for sockets that have none.
 std::pair<std::string, std::uint16_t> peer_address(const Fd& fd);
 Result<std::pair<Fd, Fd>> socket_pair();

@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "base/log.h"
+#include "sandbox/companions.h"
 #include "sandbox/process_tree.h"
 #include "sandbox/protocol.h"
 #include "sandbox/sandbox.h"
@@ -20,7 +21,7 @@ namespace {
 
 // What the launcher's replies and the Instance both see. Ends with the later of the two.
 struct JailState {
-  explicit JailState(io::Loop& loop) : launched(loop), ended(loop) {}
+  explicit JailState(io::Loop& loop) : ends(loop), launched(loop), ended(loop) {}
   std::uint64_t sequence = 0;
   int pid = -1;
   io::Fd pidfd;
@@ -28,6 +29,7 @@ struct JailState {
   Exit exit;
   Stats stats;  // final, once ended
   std::vector<io::Fd> listeners;
+  io::Queue<ProcessEnd> ends;
   Result<> result;  // of the launch
   io::Event launched;
   io::Event ended;
@@ -56,6 +58,7 @@ class JailInstance final : public Instance {
     io::Fd output;
     io::Fd channel;
     io::Fd framed_log;
+    io::Fd companions;
   };
   JailInstance(InstanceId id, std::shared_ptr<JailState> state, Ends ends)
       : id_(std::move(id)), state_(std::move(state)), ends_(std::move(ends)) {}
@@ -72,6 +75,14 @@ class JailInstance final : public Instance {
     auto state = state_;
     co_await state->launched.wait();
     co_return state->result;
+  }
+
+  io::Fd take_companion_output() override { return std::move(ends_.companions); }
+  void start_program() override { command(JailCommand::start_program); }
+  void kill_program() override { command(JailCommand::kill_program); }
+  io::Task<Result<ProcessEnd>> next_end(std::stop_token stop) override {
+    auto state = state_;
+    co_return co_await state->ends.pop(no_deadline, std::move(stop));
   }
 
   void kill() override {
@@ -111,6 +122,9 @@ class JailInstance final : public Instance {
 
  private:
   bool runs() const { return state_->launched.is_set() && !has_exited(); }
+  void command(JailCommand command) {
+    if (runs()) send_command(state_->pidfd.get(), command);
+  }
 
   InstanceId id_;
   std::shared_ptr<JailState> state_;
@@ -194,6 +208,11 @@ Result<> SocketLauncher::add_guest_ends(const Spec& spec, JailInstance::Ends& ou
   if (spec.framed_log) {
     TRY_ASSIGN(auto pipe, io::make_pipe());
     ours.framed_log = std::move(pipe.read_end);
+    theirs.push_back(std::move(pipe.write_end));
+  }
+  if (!spec.companions.empty()) {
+    TRY_ASSIGN(auto pipe, io::make_pipe());
+    ours.companions = std::move(pipe.read_end);
     theirs.push_back(std::move(pipe.write_end));
   }
   return {};
@@ -281,7 +300,14 @@ void SocketLauncher::on_reply(Message message) {
     auto peak = std::max(state.stats.memory_peak_bytes, exited->stats.memory_peak_bytes);
     auto cpu = std::max(state.stats.cpu_ns, exited->stats.cpu_ns);
     state.stats = {peak, exited->stats.memory_bytes, cpu};
+    state.ends.close();
     state.ended.set();
+    return;
+  }
+  if (auto* end = std::get_if<ProcessEnd>(&reply->body)) {
+    if (auto found = running_.find(reply->sequence); found != running_.end()) {
+      found->second->ends.push(*end);
+    }
     return;
   }
   if (std::holds_alternative<Specialised>(reply->body)) return on_specialised(reply->sequence, {});
@@ -313,6 +339,7 @@ void SocketLauncher::on_reply(Message message) {
 void SocketLauncher::never_launched(JailState& state, Error error) {
   state.result = std::unexpected(std::move(error));
   state.exit = Exit{-1, SIGKILL, false};
+  state.ends.close();
   state.ended.set();
   state.launched.set();
 }
@@ -321,6 +348,7 @@ void SocketLauncher::never_launched(JailState& state, Error error) {
 void SocketLauncher::on_end() {
   for (auto& [sequence, state] : std::exchange(running_, {})) {
     state->exit = Exit{-1, SIGKILL, false};
+    state->ends.close();
     state->ended.set();
   }
   for (auto& [sequence, state] : std::exchange(pending_, {})) {

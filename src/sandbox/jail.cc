@@ -11,6 +11,7 @@
 
 #include <array>
 
+#include "sandbox/companions.h"
 #include "sandbox/fork_host.h"
 #include "sandbox/protocol.h"
 #include "sandbox/seccomp.h"
@@ -166,6 +167,7 @@ void run_jail(Plan plan) {
   block_signals();
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   run_steps(steps, plan);
+  if (!plan.spec.companions.empty()) serve_with_companions(plan);
   std::array<io::Fd, 2> fork_ends;
   bool parks = plan.spec.parking != Parking::none;
   int error = parks ? make_fork_socket(fork_ends) : 0;

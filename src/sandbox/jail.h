@@ -24,12 +24,19 @@ namespace mayfly::sandbox {
 //   0       4     kind
 //   4       4     step (index into jail steps) | wait status
 //   8       4     errno
-//   12      4     item (which bind), or -1
+//   12      4     item (which bind, which companion), or -1
 //
 // Descriptors: with `parked` (nested jails only) a pidfd of the jail's init; with `started` of a
 // nested jail its listeners, of one to be specialised its mount namespace.
 struct Report {
-  enum Kind : std::uint32_t { failed = 1, started = 2, ended = 3, parked = 4, specialised = 5 };
+  enum Kind : std::uint32_t {
+    failed = 1,
+    started = 2,
+    ended = 3,
+    parked = 4,
+    specialised = 5,
+    process_ended = 6
+  };
   std::uint32_t kind = 0;
   std::int32_t step_or_status = 0;
   std::int32_t error = 0;

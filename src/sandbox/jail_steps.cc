@@ -144,13 +144,14 @@ Outcome allow_nested_proc(Plan& plan) {
 
 namespace {
 
-// Where each of the program's descriptors 0 to 4, and then ours, comes from; -1 stays closed.
-std::array<int, 6> descriptor_sources(Plan& plan) {
+// Where each of the program's descriptors 0 to 4, and then ours, come from; -1 stays closed.
+std::array<int, companion_fd + 1> descriptor_sources(Plan& plan) {
   int output = plan.guest_ends[0].get();
-  std::array<int, 6> out{plan.null, output, output, -1, -1, plan.control};
+  std::array<int, companion_fd + 1> out{plan.null, output, output, -1, -1, plan.control, -1};
   std::size_t next = 1;
   if (plan.spec.channel) out[3] = plan.guest_ends[next++].get();
-  if (plan.spec.framed_log) out[4] = plan.guest_ends[next].get();
+  if (plan.spec.framed_log) out[4] = plan.guest_ends[next++].get();
+  if (!plan.spec.companions.empty()) out[companion_fd] = plan.guest_ends[next].get();
   return out;
 }
 
@@ -159,7 +160,7 @@ std::array<int, 6> descriptor_sources(Plan& plan) {
 // Moves every descriptor out of the way first, so that no source is overwritten by a target.
 Outcome place_descriptors(Plan& plan) {
   constexpr int above = 128;
-  std::array<int, 6> moved = descriptor_sources(plan);
+  auto moved = descriptor_sources(plan);
   for (std::size_t i = 0; i < moved.size(); ++i) {
     if (moved[i] < 0) continue;
     moved[i] = ::fcntl(moved[i], F_DUPFD_CLOEXEC, above);
@@ -167,7 +168,7 @@ Outcome place_descriptors(Plan& plan) {
   }
   for (std::size_t i = 0; i < moved.size(); ++i) {
     int target = static_cast<int>(i);
-    int flags = target == report_fd ? O_CLOEXEC : 0;
+    int flags = target >= report_fd ? O_CLOEXEC : 0;
     if (moved[i] < 0) {
       ::close(target);
     } else if (::dup3(moved[i], target, flags) < 0) {
@@ -178,7 +179,7 @@ Outcome place_descriptors(Plan& plan) {
     for (auto& fd : *list) (void)fd.release();  // the numbers now mean other descriptors, or none
   }
   plan.control = report_fd;
-  return of(static_cast<int>(::syscall(SYS_close_range, report_fd + 1, ~0U, 0)));
+  return of(static_cast<int>(::syscall(SYS_close_range, companion_fd + 1, ~0U, 0)));
 }
 
 Outcome set_resource_limits(Plan& plan) {

@@ -30,7 +30,7 @@ struct Plan {
   // Filled by the order.
   Spec spec;
   std::vector<io::Fd> bind_trees;  // detached mounts, in the order of spec.binds
-  std::vector<io::Fd> guest_ends;  // output, [channel], [framed log]
+  std::vector<io::Fd> guest_ends;  // output, [channel], [framed log], [companions' output]
   std::vector<io::Fd> listeners;   // nested jails: made by the jail itself
   std::vector<TreeEntry> tmp;      // nested jails: what the template has in /tmp
 };
@@ -50,6 +50,8 @@ struct Step {
 
 // Where the control socket is kept once the descriptors have their final places.
 inline constexpr int report_fd = 5;
+// Where the output of companions lies meanwhile.
+inline constexpr int companion_fd = 6;
 // Where a program that parks finds the socket of its orders (fork_order.h).
 inline constexpr int fork_fd = 5;
 

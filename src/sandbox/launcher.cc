@@ -48,7 +48,16 @@ Result<> check(const Request& request, std::size_t guest_ends) {
     return fail(ErrorKind::too_large,
                 fmt::format("at most {} binds in a jail", limits::sandbox_binds));
   }
-  if (guest_ends != 1u + (spec.channel ? 1 : 0) + (spec.framed_log ? 1 : 0)) {
+  if (spec.sockets > limits::sandbox_listeners) {
+    return fail(ErrorKind::too_large,
+                fmt::format("at most {} sockets of a jail", limits::sandbox_listeners));
+  }
+  bool alone = spec.companions.empty();
+  if (!alone && (request.parked != 0 || spec.parking != Parking::none)) {
+    return fail(ErrorKind::invalid, "a jail that parks, or a fork, has no companions");
+  }
+  std::size_t wanted = 1u + (spec.channel ? 1 : 0) + (spec.framed_log ? 1 : 0) + (alone ? 0 : 1);
+  if (guest_ends != wanted) {
     return fail(ErrorKind::corrupt, "a launch request with the wrong descriptors");
   }
   return {};
@@ -289,8 +298,8 @@ Result<> LauncherLoop::order(Jail& jail, const Spec& spec, Message& message, io:
     jail.bind_names.push_back(fmt::format("{} on {}", bind.source, bind.target));
   }
   if (jail.network) {
-    TRY_ASSIGN(jail.listeners,
-               listen_inside(jail.network.get(), own_network_.get(), spec.listen_ports));
+    TRY_ASSIGN(jail.listeners, listen_inside(jail.network.get(), own_network_.get(),
+                                             spec.listen_ports, spec.sockets));
     jail.network.reset();
   }
   for (const auto& fd : message.fds) fds.push_back(fd.get());
@@ -328,6 +337,8 @@ int LauncherLoop::take_reports(Jail& jail) {
       on_failed(jail, report.step_or_status, report.error, report.item);
     } else if (report.kind == Report::specialised) {
       on_specialised(jail, std::nullopt);
+    } else if (report.kind == Report::process_ended) {
+      on_process_end(jail, report.step_or_status, report.item, report.error);
     } else if (report.kind == Report::ended) {
       on_program_end(jail, report.step_or_status);
     }
@@ -365,6 +376,14 @@ void LauncherLoop::on_program_end(Jail& jail, int status) {
   jail.status = status;
   let_die(jail.group);  // the kernel kills what the program leaves behind
   forget_parked(jail);
+}
+
+void LauncherLoop::on_process_end(Jail& jail, int status, int companion, int error) {
+  ProcessEnd end{.companion = companion, .exit = {}, .error = error};
+  if (WIFEXITED(status)) end.exit.code = WEXITSTATUS(status);
+  if (WIFSIGNALED(status)) end.exit.signal = WTERMSIG(status);
+  end.exit.out_of_memory = killed_for_memory(jail.group);
+  send({jail.sequence, end});
 }
 
 // All of the jail is gone, its init as well.

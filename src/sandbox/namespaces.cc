@@ -59,6 +59,12 @@ Result<io::Fd> listen_on_loopback(std::uint16_t port) {
   return fd;
 }
 
+Result<io::Fd> make_socket() {
+  io::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return fail_errno("socket", errno);
+  return fd;
+}
+
 Result<io::Fd> make_user_namespace(unsigned outer_uid, unsigned outer_gid, NestedUsers nested) {
   pid_t launcher = ::getpid();
   int pidfd = -1;
@@ -121,13 +127,14 @@ Result<io::Fd> make_network_namespace(int own) {
 }
 
 Result<std::vector<io::Fd>> listen_inside(int network, int own,
-                                          const std::vector<std::uint16_t>& ports) {
+                                          const std::vector<std::uint16_t>& ports,
+                                          std::uint16_t sockets) {
   std::vector<io::Fd> out;
-  if (ports.empty()) return out;
+  if (ports.empty() && sockets == 0) return out;
   if (::setns(network, CLONE_NEWNET) != 0) return fail_errno("enter the network namespace", errno);
   Result<> problem;
-  for (std::uint16_t port : ports) {
-    auto fd = listen_on_loopback(port);
+  for (std::size_t i = 0; i < ports.size() + sockets; ++i) {
+    auto fd = i < ports.size() ? listen_on_loopback(ports[i]) : make_socket();
     if (!fd) {
       problem = std::unexpected(fd.error());
       break;

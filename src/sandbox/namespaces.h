@@ -31,6 +31,8 @@ Result<io::Fd> make_user_namespace(unsigned outer_uid, unsigned outer_gid, Neste
 // In the caller's network namespace. Listening sockets are on 127.0.0.1, non-blocking.
 Result<> set_loopback_up();
 Result<io::Fd> listen_on_loopback(std::uint16_t port);
+// Not connected, non-blocking.
+Result<io::Fd> make_socket();
 
 // When the launcher is not root: enters a user namespace in which it is. In both cases: mounts of
 // its own, and a network namespace of its own, to which it may return (the host's it could not
@@ -39,8 +41,9 @@ Result<> enter_launcher_namespaces();
 
 // A new network namespace with loopback up. `own` is the launcher's, to return to.
 Result<io::Fd> make_network_namespace(int own);
-// Listening sockets on 127.0.0.1 inside `network`, non-blocking.
+// Listening sockets on 127.0.0.1 inside `network`, non-blocking, and so many unconnected ones.
 Result<std::vector<io::Fd>> listen_inside(int network, int own,
-                                          const std::vector<std::uint16_t>& ports);
+                                          const std::vector<std::uint16_t>& ports,
+                                          std::uint16_t sockets);
 
 }  // namespace mayfly::sandbox

@@ -69,6 +69,11 @@ Outcome open_listeners(Plan& plan) {
     if (!fd) return {EADDRNOTAVAIL, static_cast<int>(i)};
     plan.listeners.push_back(std::move(*fd));
   }
+  for (std::uint16_t i = 0; i < plan.spec.sockets; ++i) {
+    auto fd = make_socket();
+    if (!fd) return {EMFILE, i};
+    plan.listeners.push_back(std::move(*fd));
+  }
   return {};
 }
 

@@ -26,9 +26,10 @@ enum : std::uint32_t {
   reply_failed = 2,
   reply_exited = 3,
   reply_specialised = 4,
+  reply_process_ended = 5,
 };
 constexpr std::size_t head_bytes = 20;
-constexpr std::size_t descriptors_max = limits::sandbox_binds + limits::sandbox_listeners + 8;
+constexpr std::size_t descriptors_max = limits::sandbox_binds + 2 * limits::sandbox_listeners + 8;
 
 class Packer {
  public:
@@ -113,6 +114,12 @@ std::string encode_spec(const Spec& spec) {
   out.put(static_cast<std::uint8_t>(spec.channel));
   out.put(static_cast<std::uint8_t>(spec.framed_log));
   out.put(static_cast<std::uint8_t>(spec.parking));
+  out.put(static_cast<std::uint32_t>(spec.companions.size()));
+  for (const auto& companion : spec.companions) {
+    out.put(companion.argv);
+    out.put(companion.env);
+  }
+  out.put(spec.sockets);
   return out.take();
 }
 
@@ -142,6 +149,14 @@ Spec decode_spec(Unpacker& in) {
   spec.channel = in.number<std::uint8_t>() != 0;
   spec.framed_log = in.number<std::uint8_t>() != 0;
   spec.parking = static_cast<Parking>(in.number<std::uint8_t>());
+  auto companions = in.number<std::uint32_t>();
+  for (std::uint32_t i = 0; i < companions && in.ok(); ++i) {
+    Companion companion;
+    companion.argv = in.texts();
+    companion.env = in.texts();
+    spec.companions.push_back(std::move(companion));
+  }
+  spec.sockets = in.number<std::uint16_t>();
   return spec;
 }
 
@@ -157,30 +172,43 @@ ControllerPlace take_place(Unpacker& in) {
   return place;
 }
 
-struct BodyPacker {
-  Packer& out;
+class BodyPacker {
+ public:
+  explicit BodyPacker(Packer& out) : out_(out) {}
   void operator()(const Launched& launched) const {
-    out.put(static_cast<std::int32_t>(launched.pid));
+    out_.put(static_cast<std::int32_t>(launched.pid));
     for (const auto* place :
          {&launched.group.memory, &launched.group.cpu, &launched.group.processes,
           &launched.group.freezer, &launched.group.accounting}) {
-      put_place(out, *place);
+      put_place(out_, *place);
     }
   }
   void operator()(const Error& error) const {
-    out.put(static_cast<std::uint32_t>(error.kind));
-    out.put(std::string_view(error.message));
-    out.put(std::string_view(error.reason));
+    out_.put(static_cast<std::uint32_t>(error.kind));
+    out_.put(std::string_view(error.message));
+    out_.put(std::string_view(error.reason));
   }
   void operator()(const Specialised&) const {}
-  void operator()(const Exited& exited) const {
-    out.put(static_cast<std::int32_t>(exited.exit.code));
-    out.put(static_cast<std::int32_t>(exited.exit.signal));
-    out.put(static_cast<std::uint32_t>(exited.exit.out_of_memory));
-    out.put(exited.stats.memory_peak_bytes);
-    out.put(exited.stats.memory_bytes);
-    out.put(exited.stats.cpu_ns);
+  void operator()(const ProcessEnd& end) const {
+    out_.put(static_cast<std::int32_t>(end.companion));
+    put_exit(end.exit);
+    out_.put(static_cast<std::int32_t>(end.error));
   }
+  void operator()(const Exited& exited) const {
+    put_exit(exited.exit);
+    out_.put(exited.stats.memory_peak_bytes);
+    out_.put(exited.stats.memory_bytes);
+    out_.put(exited.stats.cpu_ns);
+  }
+
+ private:
+  void put_exit(const Exit& exit) const {
+    out_.put(static_cast<std::int32_t>(exit.code));
+    out_.put(static_cast<std::int32_t>(exit.signal));
+    out_.put(static_cast<std::uint32_t>(exit.out_of_memory));
+  }
+
+  Packer& out_;
 };
 
 Launched take_launched(Unpacker& in) {
@@ -193,11 +221,25 @@ Launched take_launched(Unpacker& in) {
   return out;
 }
 
+Exit take_exit(Unpacker& in) {
+  Exit out;
+  out.code = in.number<std::int32_t>();
+  out.signal = in.number<std::int32_t>();
+  out.out_of_memory = in.number<std::uint32_t>() != 0;
+  return out;
+}
+
+ProcessEnd take_process_end(Unpacker& in) {
+  ProcessEnd out;
+  out.companion = in.number<std::int32_t>();
+  out.exit = take_exit(in);
+  out.error = in.number<std::int32_t>();
+  return out;
+}
+
 Exited take_exited(Unpacker& in) {
   Exited out;
-  out.exit.code = in.number<std::int32_t>();
-  out.exit.signal = in.number<std::int32_t>();
-  out.exit.out_of_memory = in.number<std::uint32_t>() != 0;
+  out.exit = take_exit(in);
   out.stats.memory_peak_bytes = in.number<std::uint64_t>();
   out.stats.memory_bytes = in.number<std::uint64_t>();
   out.stats.cpu_ns = in.number<std::uint64_t>();
@@ -316,6 +358,8 @@ Result<Reply> decode_reply(std::string_view bytes) {
     out.body = take_exited(in);
   } else if (kind == reply_specialised) {
     out.body = Specialised{};
+  } else if (kind == reply_process_ended) {
+    out.body = take_process_end(in);
   } else {
     return fail(ErrorKind::corrupt, "a reply of an unknown kind");
   }

@@ -2,15 +2,18 @@
 // (SCM_RIGHTS). Both ends are one binary, so numbers are in the machine's order.
 //
 //   request   u32 kind (1 launch, 2 launch, the rest in a memfd) · u64 sequence · u64 parked · Spec
-//             descriptors: [memfd when 2] · output · [channel] · [framed log]
+//             descriptors: [memfd when 2] · output · [channel] · [framed log] ·
+//             [output of companions]
 //             parked: 0, or the sequence of the launch whose program is to be forked
 //             u32 kind (3 keep jails for forks ready) · u64 number of jails · u64 parked
 //             u32 kind (4 specialise, 5 specialise, the rest in a memfd) · as 1 and 2, but for the
 //             descriptors, of which there are none; parked: the launch that becomes an environment
-//   reply     u32 kind (1 launched, 2 failed, 3 exited, 4 specialised) · u64 sequence · body
-//             launched: u32 pid, five controller places; descriptors: pidfd · listeners
+//   reply     u32 kind (1 launched, 2 failed, 3 exited, 4 specialised, 5 process ended) · u64
+//             sequence · body
+//             launched: u32 pid, five controller places; descriptors: pidfd · listeners · sockets
 //             failed:   u32 ErrorKind, text
 //             exited:   i32 code, i32 signal, u32 out of memory, u64 ×3 statistics
+//             process ended: i32 companion, i32 code, i32 signal, u32 out of memory, i32 errno
 //   text      u32 length · bytes;   list: u32 count · elements
 //
 // The launcher passes a request on to a parked jail as it came, with the descriptors of the bound
@@ -56,7 +59,7 @@ struct Exited {
 struct Specialised {};
 struct Reply {
   std::uint64_t sequence = 0;
-  std::variant<Launched, Error, Exited, Specialised> body;
+  std::variant<Launched, Error, Exited, Specialised, ProcessEnd> body;
 };
 
 // The head goes into the message; a body longer than limits::sandbox_message_bytes into a memfd.

@@ -43,6 +43,13 @@ enum class Parking {
   specialisable,  // Launcher::specialise()
 };
 
+// A process of the jail beside its program: what the cloud calls an external extension. Standard
+// input is empty; what all of them write goes into one pipe; other descriptors it has none.
+struct Companion {
+  std::vector<std::string> argv;  // argv[0] is a path inside the jail
+  std::vector<std::string> env;   // "KEY=value"
+};
+
 struct Spec {
   InstanceId id;
   // Root: a fixed base (/usr, /lib*, /bin, /etc subset, /dev subset) plus these binds.
@@ -60,12 +67,25 @@ struct Spec {
   bool channel = false;
   bool framed_log = false;
   Parking parking = Parking::none;
+  // Started before the program, which then waits for Instance::start_program(). Such a jail lasts
+  // until the program and the last of them have ended. Not of one that parks, and not of forks.
+  std::vector<Companion> companions;
+  // TCP sockets of the jail's network, not connected to anything: by them the server reaches what
+  // listens inside. They come back behind the listeners.
+  std::uint16_t sockets = 0;
 };
 
 struct Exit {
   int code = -1;               // exit status, or -1
   int signal = 0;              // terminating signal, or 0
   bool out_of_memory = false;  // the kernel killed within this jail for memory
+};
+
+// One of several processes of a jail with companions has ended, or could not be started.
+struct ProcessEnd {
+  int companion = -1;  // index into Spec::companions; -1: the program
+  Exit exit;
+  int error = 0;  // errno of its execve(2); 0: it ran
 };
 
 struct Stats {
@@ -90,6 +110,13 @@ class Instance {
   virtual io::Fd take_channel() = 0;
   virtual io::Fd take_framed_log() = 0;
   virtual std::vector<io::Fd> take_listeners() = 0;
+  // --- of a jail with companions; the others have no such output and no such ends ---
+  virtual io::Fd take_companion_output() = 0;  // read end of what all companions write
+  virtual void start_program() = 0;
+  virtual void kill_program() = 0;  // SIGKILL to the program alone
+  // The next process that has ended, in order. `cancelled` when the whole jail is gone.
+  virtual io::Task<Result<ProcessEnd>> next_end(std::stop_token stop) = 0;
+
   // Kills the whole tree (SIGKILL to the jail's init). Idempotent.
   virtual void kill() = 0;
   virtual void signal(int number) = 0;  // to the jail's main process

@@ -70,7 +70,7 @@ constexpr std::array generated = {
               "sbx_user1051:x:993:990::/tmp:/sbin/nologin\n"
               "nobody:x:65534:65534:nobody:/:/sbin/nologin\n"},
     Generated{"/etc/group", "root:x:0:\nsbx_user1051:x:990:\nnogroup:x:65534:\n"},
-    Generated{"/etc/hosts", "127.0.0.1 localhost sandbox\n"},
+    Generated{"/etc/hosts", "127.0.0.1 localhost sandbox sandbox.localdomain\n"},
     Generated{"/etc/resolv.conf", ""},
     Generated{"/etc/nsswitch.conf",
               "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n"},

@@ -4,6 +4,7 @@
 // Threads: loop only.
 #pragma once
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -42,10 +43,17 @@ struct FakeScript {
 
 // What a jail is to its owner and to the test, beyond the life of the Instance object.
 struct FakeJail {
-  explicit FakeJail(io::Loop& of) : loop(of), gone(of) {}
+  explicit FakeJail(io::Loop& of)
+      : loop(of), gone(of), silent(of), ends(of), started_at(of.now()) {}
   io::Loop& loop;
   sandbox::Spec spec;
   io::Event gone;
+  io::Event silent;  // gone, or its channel was cancelled: no answer comes any more
+  io::Queue<sandbox::ProcessEnd> ends;
+  MonoTime started_at;
+  bool program_started = false;
+  bool program_killed = false;
+  std::vector<int> signals;
   std::optional<sandbox::Exit> exit;
   bool killed = false;
   bool frozen = false;
@@ -61,15 +69,21 @@ struct FakeJail {
   io::Fd output;  // the guest's ends
   io::Fd framed;
   io::Fd channel;
+  io::Fd companions;
+  std::vector<std::string> addresses;  // where its listeners are to be reached
 
   void write(std::string_view text) { write_to(output, text); }
   void write_framed(std::string_view text) { write_to(framed, text); }
+  void write_as_extension(std::string_view text) { write_to(companions, text); }
   void end(sandbox::Exit with) {
     if (exit) return;
     exit = with;
     output.reset();
     framed.reset();
     channel.reset();
+    companions.reset();
+    ends.close();
+    silent.set();
     gone.set();
   }
 
@@ -94,8 +108,19 @@ class FakeInstance final : public sandbox::Instance {
     jail_->killed = true;
     jail_->end({.code = -1, .signal = 9});
   }
+  io::Fd take_companion_output() override { return std::move(companions); }
+  void start_program() override { jail_->program_started = true; }
+  void kill_program() override {
+    jail_->program_killed = true;
+    jail_->ends.push({.companion = -1, .exit = {.code = -1, .signal = 9}});
+  }
+  io::Task<Result<sandbox::ProcessEnd>> next_end(std::stop_token stop) override {
+    auto jail = jail_;
+    co_return co_await jail->ends.pop(no_deadline, std::move(stop));
+  }
   // SIGTERM to a template ends its program; a fake one has nothing below it.
-  void signal(int) override {
+  void signal(int number) override {
+    jail_->signals.push_back(number);
     if (jail_->spec.parking != sandbox::Parking::none) jail_->end({.code = -1, .signal = 9});
   }
   void freeze() override {
@@ -124,15 +149,16 @@ class FakeInstance final : public sandbox::Instance {
   io::Fd output;
   io::Fd framed;
   io::Fd channel;
+  io::Fd companions;
   std::vector<io::Fd> listeners;
 
  private:
   std::shared_ptr<FakeJail> jail_;
 };
 
-// Waits until the jail is gone or the deadline has passed: what a silent guest looks like.
+// Waits until the jail is silent or the deadline has passed: what a silent guest looks like.
 inline io::Task<Error> silence(FakeJail& jail, Deadline deadline) {
-  auto wake = co_await jail.gone.wait(deadline);
+  auto wake = co_await jail.silent.wait(deadline);
   if (wake == io::Wake::timeout) co_return Error{ErrorKind::timeout, "no answer", {}};
   co_return Error{ErrorKind::unavailable, "the guest went away", {}};
 }
@@ -153,7 +179,7 @@ class FakeChannel final : public guest::GuestChannel {
     if (!script_.invoke) co_return answer(request.payload);
     co_return co_await script_.invoke(instance_, request, deadline);
   }
-  void cancel() override {}
+  void cancel() override { instance_.jail().silent.set(); }
 
   void prepare_ahead() override { prepared_ = true; }
   bool takes_ahead() const override {
@@ -252,7 +278,17 @@ class FakeLauncher final : public sandbox::Launcher {
     instance->channel = std::move(channel.first);
     for (std::size_t i = 0; i < jail->spec.listen_ports.size(); ++i) {
       TRY_ASSIGN(auto listener, io::listen_tcp("127.0.0.1", 0));
+      jail->addresses.push_back(io::address_of(listener));
       instance->listeners.push_back(std::move(listener));
+    }
+    for (int i = 0; i < jail->spec.sockets; ++i) {
+      instance->listeners.emplace_back(
+          ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    }
+    if (!jail->spec.companions.empty()) {
+      TRY_ASSIGN(auto companions, io::make_pipe());
+      jail->companions = std::move(companions.write_end);
+      instance->companions = std::move(companions.read_end);
     }
     by_channel_[instance->channel.get()] = instance.get();
     jails.push_back(jail);

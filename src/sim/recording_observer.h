@@ -24,6 +24,7 @@ class RecordingObserver final : public Observer {
     InvocationType type;
     Duration duration;
     std::optional<Duration> init_duration;
+    std::optional<Duration> extensions;
     int memory_mb = 0;
     int max_memory_used_mb = 0;
     std::optional<Duration> cpu = {};
@@ -52,8 +53,8 @@ class RecordingObserver final : public Observer {
   }
   void invocation(const InvocationReport& r) override {
     invocations.push_back({std::string(r.request_id), r.outcome, r.type, r.duration,
-                           r.init_duration, r.memory_mb, r.max_memory_used_mb, r.cpu, r.page_faults,
-                           r.bytes_in, r.bytes_out});
+                           r.init_duration, r.extensions, r.memory_mb, r.max_memory_used_mb, r.cpu,
+                           r.page_faults, r.bytes_in, r.bytes_out});
   }
   void async_event(const AsyncEventReport& r) override {
     async_events.push_back({std::string(r.function), r.step, r.age});

@@ -64,6 +64,9 @@ Telemetry::Telemetry(LogStore& logs, Registry& registry)
                                            function_bounds)),
       init_seconds_(registry.histogram("mayfly_init_duration_seconds", "Time to start an instance.",
                                        function_labels, function_bounds)),
+      extensions_seconds_(registry.histogram("mayfly_post_runtime_extensions_seconds",
+                                             "Time that extensions took after the answer.",
+                                             function_labels, function_bounds)),
       memory_used_bytes_(registry.gauge("mayfly_function_memory_used_bytes",
                                         "Largest memory of the instance that reported last.",
                                         function_labels)),
@@ -173,6 +176,7 @@ void Telemetry::invocation(const InvocationReport& report) {
   if (report.init_duration) {
     init_seconds_.with(labels).observe(seconds(*report.init_duration));
   }
+  if (report.extensions) extensions_seconds_.with(labels).observe(seconds(*report.extensions));
   series.memory->set(report.max_memory_used_mb * 1024.0 * 1024.0);
   if (report.cpu) series.cpu->add(seconds(*report.cpu));
   if (report.page_faults) series.page_faults->add(static_cast<double>(*report.page_faults));

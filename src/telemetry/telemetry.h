@@ -57,6 +57,7 @@ class Telemetry final : public Observer {
   Family<Counter>& cold_starts_;
   Family<Histogram>& duration_seconds_;
   Family<Histogram>& init_seconds_;
+  Family<Histogram>& extensions_seconds_;
   Family<Gauge>& memory_used_bytes_;
   Family<Counter>& cpu_seconds_;
   Family<Counter>& page_faults_;

@@ -49,6 +49,10 @@ void ApiConnection::start_request(std::size_t head_bytes) {
   request_.content_type = head.field("Content-Type");
   request_.error_type = head.field("Lambda-Runtime-Function-Error-Type");
   request_.response_mode = head.field("Lambda-Runtime-Function-Response-Mode");
+  request_.extension_name = head.field("Lambda-Extension-Name");
+  request_.extension_id = head.field("Lambda-Extension-Identifier");
+  request_.extension_features = head.field("Lambda-Extension-Accept-Feature");
+  request_.extension_error_type = head.field("Lambda-Extension-Function-Error-Type");
   keep_alive_ = head.keep_alive;
   bool has_body = head.framing != io::http1::Framing::none;
   bool send_continue = head.expects_continue && has_body;

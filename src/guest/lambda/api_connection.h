@@ -19,6 +19,12 @@ struct ApiRequest {
   std::string content_type;
   std::string error_type;     // Lambda-Runtime-Function-Error-Type
   std::string response_mode;  // Lambda-Runtime-Function-Response-Mode
+  // Of the Extensions API: Lambda-Extension-Name, -Identifier, -Accept-Feature and
+  // -Function-Error-Type.
+  std::string extension_name;
+  std::string extension_id;
+  std::string extension_features;
+  std::string extension_error_type;
   std::string body;
   bool oversized = false;  // the body was longer than allowed; what came was thrown away
   bool truncated = false;  // the connection ended inside the body

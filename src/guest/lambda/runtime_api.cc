@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "guest/channel.h"
+#include "guest/extensions.h"
 #include "guest/lambda/api_connection.h"
 #include "guest/lambda/errors.h"
 #include "io/park.h"
@@ -50,7 +51,7 @@ enum class Route {
   response,
   error,
   init_error,
-  extensions,  // and telemetry: not built
+  extensions,  // and telemetry
   unknown,
   wrong_method,
 };
@@ -65,10 +66,7 @@ Target find_target(std::string_view method, std::string_view path) {
   auto by = [&](std::string_view wanted, Route route) {
     return method == wanted ? route : Route::wrong_method;
   };
-  for (std::string_view unbuilt :
-       {"/2020-01-01/extension/", "/2020-08-15/logs", "/2022-07-01/telemetry"}) {
-    if (path.starts_with(unbuilt)) return {Route::extensions, {}};
-  }
+  if (ExtensionApi::serves(path)) return {Route::extensions, {}};
   if (!path.starts_with(prefix)) return {};
   path.remove_prefix(prefix.size());
   if (path == "ping") return {by("GET", Route::ping), {}};
@@ -146,6 +144,10 @@ class RuntimeApiChannel final : public GuestChannel, private ApiConnection::Hand
   io::Task<Result<InitReply>> wait_init(Deadline deadline) override;
   io::Task<Result<InvokeReply>> invoke(const InvokeRequest& request, Deadline deadline) override;
   void cancel() override;
+  bool serve_extensions(ExtensionApi& api) override {
+    extensions_ = &api;
+    return true;
+  }
   ~RuntimeApiChannel() override { let_go(); }
 
  private:
@@ -178,6 +180,7 @@ class RuntimeApiChannel final : public GuestChannel, private ApiConnection::Hand
   std::uint64_t streamed_ = 0;
   std::optional<Result<InvokeReply>> reply_;
   io::Event call_done_;
+  ExtensionApi* extensions_ = nullptr;
   std::vector<ApiConnection*> waiting_;  // connections that asked for the next event
   std::list<ApiConnection> connections_;
   io::Acceptor acceptor_;  // last: its first call may come at once
@@ -191,6 +194,7 @@ void RuntimeApiChannel::add_connection(io::Fd fd) {
 
 void RuntimeApiChannel::on_closed(ApiConnection& connection) {
   if (&connection == streaming_) let_go();
+  if (extensions_ != nullptr) extensions_->on_closed(connection);
   std::erase(waiting_, &connection);
   std::erase_if(connections_, [&](const ApiConnection& c) { return &c == &connection; });
 }
@@ -237,8 +241,8 @@ std::optional<ApiAnswer> RuntimeApiChannel::on_head(const ApiRequest& request) {
       return std::nullopt;
     case Route::ping: return std::nullopt;
     case Route::extensions:
-      return error_answer(501, "Extension.NotImplemented",
-                          "the Extensions, Logs and Telemetry APIs are not implemented yet");
+      if (extensions_ != nullptr) return extensions_->on_head(request);
+      break;
     case Route::wrong_method:
       return ApiAnswer{.status = 405, .fields = {}, .content_type = {}, .body = {}};
     case Route::unknown: break;
@@ -294,7 +298,7 @@ void RuntimeApiChannel::on_request(ApiConnection& from, ApiRequest request) {
     case Route::init_error: take_init_error(from, std::move(request)); break;
     case Route::response: take_response(from, std::move(request)); break;
     case Route::error: take_error(from, std::move(request)); break;
-    case Route::extensions:
+    case Route::extensions: extensions_->on_request(from, std::move(request)); break;
     case Route::wrong_method:
     case Route::unknown: break;  // refused by on_head
   }

@@ -1,0 +1,155 @@
+// What Environment does for its extensions, and what a call comes to where they take part.
+#include "invoke/environment.h"
+#include "invoke/environment_spec.h"
+#include "invoke/telemetry_text.h"
+
+namespace mayfly::invoke {
+
+// Before anything of the jail is read. What is forked from a function's template has its Init
+// behind it.
+void Environment::open_extensions() {
+  if (origin_ && origin_->kind() == TemplateKind::function) return;
+  extensions_ = std::make_unique<EnvironmentExtensions>(deps_, *runnable_, log_);
+  tell_init_start();
+  if (!runtime_.pack->forks || extensions_->external().empty()) return;
+  constexpr std::string_view text =
+      "Environments of this version start one by one: it has external extensions";
+  log_.platform(remark(text, runnable_->json_logs, deps_.loop.clock().platform()));
+}
+
+void Environment::attach_extensions() {
+  if (!extensions_) return;
+  extensions_->attach(*instance_, *channel_);
+  watchers_.spawn(watch_extensions());
+}
+
+// The Runtime API's port, where the channel does not serve it, and sockets to reach the jail by.
+void Environment::serve_extensions(std::vector<io::Fd>& listeners) {
+  if (!extensions_ || listeners.size() < 2) return;
+  std::vector<io::Fd> sockets(std::make_move_iterator(listeners.begin() + 2),
+                              std::make_move_iterator(listeners.end()));
+  extensions_->serve(std::move(listeners[1]), std::move(sockets));
+}
+
+io::Task<Result<guest::InitReply>> Environment::init_guest(Deadline deadline) {
+  if (extensions_) CO_TRY(co_await extensions_->start(deadline));
+  CO_TRY_ASSIGN(auto reply, co_await channel_->wait_init(deadline));
+  if (hears()) {
+    extensions_->tell(init_runtime_done_event(runnable_->initialization_type(), init_phase(),
+                                              reply.ok ? Status::success : Status::error,
+                                              reply.error_type, deps_.loop.clock().platform()),
+                      EventForm::telemetry);
+  }
+  if (extensions_ && reply.ok) CO_TRY(co_await extensions_->initialise(deadline));
+  co_return reply;
+}
+
+// The program, or an extension, may end while the jail lasts.
+io::Task<void> Environment::watch_extensions() {
+  co_await extensions_->wait_broken();
+  if (gone_.is_set()) co_return;
+  if (call_done_.is_set()) stop("failure");
+  co_await unable();
+}
+
+// No further call; what there is of extensions has its time in end().
+void Environment::stop(std::string_view reason) {
+  if (!extensions_ || !extensions_->any()) return kill();
+  if (!stop_reason_) stop_reason_ = reason;
+}
+
+void Environment::fail_call(const Failure& failure, std::string_view request_id, Report& report) {
+  WallTime now = deps_.loop.clock().platform();
+  report.status = failure.status;
+  report.error_type = failure.error_type;
+  auto text = log_line(failure, request_id, now);
+  if (!text.empty() && !runnable_->json_logs) log_.platform(text);
+  if (!text.empty() && hears()) extensions_->tell(fault_logs_event(text, now), EventForm::logs);
+  // Whatever is left of the tree ends with its main process; nothing of it is used again.
+  if (!dying_) stop(failure.status == Status::timeout ? "timeout" : "failure");
+}
+
+// verdict.usage holds the bytes already.
+void Environment::end_call(Verdict& verdict, Report& report) {
+  const auto* stats = measure(verdict.duration);
+  verdict.max_memory_used_mb = max_memory_used_mb_;
+  Usage usage = meter_.charge(verdict.duration, busy_, stats, deps_.loop.now());
+  usage.bytes_in = verdict.usage.bytes_in;
+  usage.bytes_out = verdict.usage.bytes_out;
+  verdict.usage = usage;
+  report.usage = usage;
+  report.duration = verdict.duration;
+  report.init_duration = verdict.init_duration;
+  report.restore_duration = verdict.restore_duration;
+  write_end(report);
+  if (verdict.kind != InvocationOutcome::out_of_memory) return;
+  if (!wants_autopsy(*runnable_, deps_.settings)) return;
+  auto findings = findings_of(report.request_id);
+  findings.out_of_memory = true;
+  write_autopsy(findings);
+}
+
+io::Task<void> Environment::finish(Verdict& verdict) {
+  auto idle = co_await extensions_->wait_idle(pending_->deadline);
+  Report& report = pending_->report;
+  report.request_id = pending_->request_id;
+  Duration answered = std::exchange(verdict.duration, deps_.loop.now() - begun_at_);
+  verdict.extensions = verdict.duration - answered;
+  std::optional<Failure> failure;  // its error type is shown by the report
+  if (!idle && idle.error().kind == ErrorKind::timeout) {
+    failure = timed_out(std::chrono::seconds(runnable_->timeout_seconds));
+  } else if (!idle) {
+    failure = co_await find_cause();
+  }
+  log_.drain();
+  if (failure) {
+    verdict.kind = failure->outcome;
+    fail_call(*failure, pending_->request_id, report);
+  }
+  end_call(verdict, report);
+  log_.end();
+  pending_.reset();
+}
+
+void Environment::tell_runtime_done(const Request& request, const Verdict& verdict,
+                                    const Report& report) {
+  if (!hears()) return;
+  WallTime now = deps_.loop.clock().platform();
+  RuntimeDone done{.request_id = report.request_id,
+                   .trace_header = wire_.trace_header,
+                   .status = report.status,
+                   .error_type = report.error_type,
+                   .duration = verdict.duration,
+                   .started = now - verdict.duration,
+                   .produced_bytes = {}};
+  if (!request.stream) done.produced_bytes = verdict.outcome.payload.size();
+  extensions_->tell(runtime_done_event(done, now), EventForm::telemetry);
+  extensions_->tell(runtime_done_logs_event(done, now), EventForm::logs_runtime_done);
+}
+
+void Environment::tell_init_report(Duration took, Status status, std::string_view error_type) {
+  if (!hears()) return;
+  extensions_->tell(init_report_json(runnable_->initialization_type(), took, init_phase(), status,
+                                     error_type, deps_.loop.clock().platform()),
+                    EventForm::telemetry);
+}
+
+void Environment::tell_init_start() {
+  if (!hears()) return;
+  const auto& pack = *runtime_.pack;
+  std::string version = sandbox::runtime_version(pack, runnable_->runtime);
+  std::string arn =
+      sandbox::runtime_version_arn(pack, runnable_->runtime, runnable_->scope.region.str());
+  extensions_->tell(init_start_event({.initialization_type = runnable_->initialization_type(),
+                                      .phase = init_phase(),
+                                      .runtime_version = version,
+                                      .runtime_version_arn = arn,
+                                      .function = runnable_->name.str(),
+                                      .version = runnable_->version,
+                                      .instance = log_.identity().instance.str(),
+                                      .memory_bytes = runnable_->memory_mb * limits::mib},
+                                     deps_.loop.clock().platform()),
+                    EventForm::telemetry);
+}
+
+}  // namespace mayfly::invoke
