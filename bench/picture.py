@@ -76,3 +76,24 @@ def curve(title, x_label, y_label, series, log_x=True, log_y=True):
                    f'fill="{colour}"/><text x="{WIDTH - RIGHT + 30}" y="{at + 10}">'
                    f'{html.escape(name)}</text>')
     return "\n".join(out + ["</svg>", ""])
+
+
+def bars(title, rows):
+    """One bar for each (name, share), a line at 1; what is longer than 2 is cut off, and says so."""
+    step, left, width = 24, 330, 300
+    height = 60 + step * len(rows)
+    scale = width / 2
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+           'font-family="sans-serif" font-size="12">',
+           '<rect width="100%" height="100%" fill="white"/>',
+           f'<text x="20" y="24" font-size="14">{html.escape(title)}</text>']
+    for i, (name, share) in enumerate(rows):
+        y = 40 + i * step
+        colour = COLOURS[2] if share <= 1 else COLOURS[1]
+        out.append(f'<text x="{left - 8}" y="{y + 13}" text-anchor="end">{html.escape(name)}</text>')
+        out.append(f'<rect x="{left}" y="{y}" width="{min(share, 2) * scale:.1f}" '
+                   f'height="{step - 8}" fill="{colour}"/>')
+        out.append(f'<text x="{left + min(share, 2) * scale + 6:.1f}" y="{y + 13}">{share:.2f}</text>')
+    out.append(f'<line x1="{left + scale}" y1="34" x2="{left + scale}" y2="{height - 16}" '
+               'stroke="black" stroke-dasharray="4 3"/>')
+    return "\n".join(out) + "\n</svg>\n"
