@@ -79,7 +79,7 @@ def curve(title, x_label, y_label, series, log_x=True, log_y=True):
 
 
 def bars(title, rows):
-    """One bar for each (name, share), a line at 1; what is longer than 2 is cut off, and says so."""
+    """One bar for each (name, share), a line at 1; what is longer than 2 is cut off."""
     step, left, width = 24, 330, 300
     height = 60 + step * len(rows)
     scale = width / 2
@@ -90,10 +90,12 @@ def bars(title, rows):
     for i, (name, share) in enumerate(rows):
         y = 40 + i * step
         colour = COLOURS[2] if share <= 1 else COLOURS[1]
-        out.append(f'<text x="{left - 8}" y="{y + 13}" text-anchor="end">{html.escape(name)}</text>')
+        label = html.escape(name)
+        out.append(f'<text x="{left - 8}" y="{y + 13}" text-anchor="end">{label}</text>')
         out.append(f'<rect x="{left}" y="{y}" width="{min(share, 2) * scale:.1f}" '
                    f'height="{step - 8}" fill="{colour}"/>')
-        out.append(f'<text x="{left + min(share, 2) * scale + 6:.1f}" y="{y + 13}">{share:.2f}</text>')
+        end = left + min(share, 2) * scale + 6
+        out.append(f'<text x="{end:.1f}" y="{y + 13}">{share:.2f}</text>')
     out.append(f'<line x1="{left + scale}" y1="34" x2="{left + scale}" y2="{height - 16}" '
                'stroke="black" stroke-dasharray="4 3"/>')
     return "\n".join(out) + "\n</svg>\n"
