@@ -44,7 +44,6 @@ struct AutopsyFindings {
   int asked = 0;       // processes that were asked for their stacks
   std::string output;  // what was written after the deadline: stacks, and last words
   bool cut = false;    // … and was more than is kept
-  Duration took{};
 };
 
 // Sections of lines: "memory", "processes", "sockets", "stacks".

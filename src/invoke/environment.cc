@@ -182,7 +182,7 @@ io::Task<Result<std::optional<Failure>>> Environment::await_ready(Deadline deadl
   }
   if (reply) co_return init_failed(std::move(reply->error_type), std::move(reply->error_payload));
   if (reply.error().kind == ErrorKind::timeout) {
-    run_out(booting_for_);
+    run_out(booting_for_ && begin_autopsy(*booting_for_));
     co_return timed_out(init_limit(*runnable_));
   }
   co_return co_await find_cause();
@@ -357,8 +357,9 @@ io::Task<std::optional<Failure>> Environment::call(const Request& request, Deadl
     co_return std::nullopt;
   }
   if (reply.error().kind == ErrorKind::timeout) {
-    stats_ = instance_->stats();
-    run_out(&request);
+    bool examined = begin_autopsy(request);
+    if (!examined) stats_ = instance_->stats();
+    run_out(examined);
     co_return timed_out(limit);
   }
   co_return co_await find_cause();
@@ -440,11 +441,8 @@ void Environment::write_start(const Request& request) {
   if (!runnable_->json_logs) {
     log_.platform(fmt::format("START RequestId: {} Version: {}", id, runnable_->version));
   } else if (shows_system_log(*runnable_, "INFO")) {
-    log_.platform(fmt::format(
-        "{{\"time\":\"{}\",\"type\":\"platform.start\",\"record\":{{\"requestId\":{},\"version\":"
-        "{}{}}}}}",
-        iso_millis(deps_.loop.clock().platform()), json_string(id), json_string(runnable_->version),
-        tenant_member(runnable_->tenant_id)));
+    log_.platform(start_event(id, runnable_->version, {}, deps_.loop.clock().platform(),
+                              runnable_->tenant_id));
   }
 }
 

@@ -117,8 +117,8 @@ class Environment {
   io::Task<void> unable();
   void kill();
   void stop(std::string_view reason);
-  // A call ran out of time, or (null) an Init outside of any.
-  void run_out(const Request* request);
+  // A call or an Init ran out of time. `examined`: as begin_autopsy() says.
+  void run_out(bool examined);
   // Extensions want to hear of calls.
   bool takes_part() const { return extensions_ && extensions_->take_part(); }
   bool hears() const { return extensions_ && extensions_->hears(); }

@@ -25,8 +25,7 @@ bool Environment::begin_autopsy(const Request& request) {
 }
 
 // With extensions the Shutdown phase follows, in end().
-void Environment::run_out(const Request* request) {
-  bool examined = request != nullptr && begin_autopsy(*request);
+void Environment::run_out(bool examined) {
   if (!examined || (extensions_ && extensions_->any())) stop("timeout");
 }
 

@@ -1,6 +1,6 @@
 // What Environment does for its extensions, and what a call comes to where they take part.
 #include "invoke/environment.h"
-#include "invoke/environment_spec.h"
+#include "invoke/phase_log.h"
 #include "invoke/telemetry_text.h"
 
 namespace mayfly::invoke {
@@ -136,20 +136,8 @@ void Environment::tell_init_report(Duration took, Status status, std::string_vie
 
 void Environment::tell_init_start() {
   if (!hears()) return;
-  const auto& pack = *runtime_.pack;
-  std::string version = sandbox::runtime_version(pack, runnable_->runtime);
-  std::string arn =
-      sandbox::runtime_version_arn(pack, runnable_->runtime, runnable_->scope.region.str());
-  extensions_->tell(init_start_event({.initialization_type = runnable_->initialization_type(),
-                                      .phase = init_phase(),
-                                      .runtime_version = version,
-                                      .runtime_version_arn = arn,
-                                      .function = runnable_->name.str(),
-                                      .version = runnable_->version,
-                                      .instance = log_.identity().instance.str(),
-                                      .memory_bytes = runnable_->memory_mb * limits::mib},
-                                     deps_.loop.clock().platform()),
-                    EventForm::telemetry);
+  auto start = phase_start(log_, *runnable_, runtime_, init_phase());
+  extensions_->tell(init_start_event(start, deps_.loop.clock().platform()), EventForm::telemetry);
 }
 
 }  // namespace mayfly::invoke

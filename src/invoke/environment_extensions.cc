@@ -6,6 +6,7 @@
 #include <csignal>
 
 #include "invoke/environment_spec.h"
+#include "invoke/phase_log.h"
 #include "invoke/telemetry_text.h"
 
 namespace mayfly::invoke {
@@ -160,14 +161,14 @@ void EnvironmentExtensions::on_subscribed(guest::TelemetryForm form, const std::
                                           const std::vector<std::string>& types) {
   std::string text = subscription_text(form, name, types);
   if (!runnable_.json_logs) return log_.platform(text);
-  if (runnable_.system_log_level == "WARN") return;
+  if (!shows_system_log(runnable_, "INFO")) return;
   log_.platform(subscription_event(form, name, types, deps_.loop.clock().platform()));
 }
 
 void EnvironmentExtensions::log_platform(std::string_view text, std::string event) {
   if (!runnable_.json_logs) {
     log_.platform(text);
-  } else if (runnable_.system_log_level != "WARN") {
+  } else if (shows_system_log(runnable_, "INFO")) {
     log_.platform(event);
   }
   tell(std::move(event));

@@ -31,7 +31,7 @@ struct LogIdentity {
 
 // What all environments read into, one after the other: a read is digested before the next one.
 using LogBuffer = std::vector<char>;
-inline constexpr std::size_t log_buffer_bytes = 64 * 1024;
+inline constexpr std::size_t log_buffer_bytes = 64 * limits::kib;
 
 // What to read before a call ends.
 enum class Drain {

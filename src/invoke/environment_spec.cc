@@ -5,7 +5,6 @@
 
 #include "base/limits.h"
 #include "invoke/environment_extensions.h"
-#include "store/sha256.h"
 
 namespace mayfly::invoke {
 namespace {
@@ -84,6 +83,12 @@ std::vector<std::string> entry_point(const Runnable& runnable, const sandbox::Ru
   return argv;
 }
 
+void put_environment(sandbox::Spec& spec, const Variables& variables) {
+  for (const auto& [name, value] : variables) {
+    spec.env.push_back(fmt::format("{}={}", name, value));
+  }
+}
+
 }  // namespace
 
 Duration init_limit(const Runnable& runnable) {
@@ -142,7 +147,7 @@ sandbox::Spec environment_spec(const Runnable& runnable, const sandbox::RuntimeP
     if (!is_reserved_variable(name)) variables[name] = value;
   }
   put_platform(variables, runnable, pack, credentials, log_stream);
-  for (const auto& [name, value] : variables) spec.env.push_back(name + "=" + value);
+  put_environment(spec, variables);
 
   put_limits(spec, runnable);
   spec.listen_ports = {endpoint_port, runtime_api_port};
@@ -186,7 +191,7 @@ sandbox::Spec generic_template_spec(const sandbox::RuntimePack& pack, int memory
   spec.id = std::move(id);
   spec.binds = pack.binds;
   spec.argv = pack.argv_for(memory_mb);
-  for (const auto& [name, value] : generic_variables(pack)) spec.env.push_back(name + "=" + value);
+  put_environment(spec, generic_variables(pack));
   spec.limits.memory_bytes = generic_template_bytes;
   spec.limits.processes = limits::instance_processes;
   spec.limits.files = limits::instance_fds;

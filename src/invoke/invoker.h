@@ -82,6 +82,8 @@ struct Snapshot {
   std::string error_type = {};  // "Runtime.ExitError", "Sandbox.Timedout" …
   std::string message = {};     // for people
 };
+struct Failure;
+Snapshot snapshot_failed(const Failure& failure);
 // The init under way. Result: an Error is a failure of ours, or that the server stops.
 struct SnapshotCall {
   explicit SnapshotCall(io::Loop& loop) : done(loop) {}

@@ -22,17 +22,6 @@ std::uint64_t big_endian(std::string_view bytes) {
   return value;
 }
 
-double millis(Duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
-
-std::string_view status_name(Status status) {
-  switch (status) {
-    case Status::success: return "success";
-    case Status::error: return "error";
-    case Status::timeout: return "timeout";
-  }
-  return "error";
-}
-
 std::string status_suffix(Status status, std::string_view error_type) {
   if (status == Status::success) return {};
   if (status == Status::timeout) return "\tStatus: timeout";
@@ -46,6 +35,17 @@ std::string status_member(Status status, std::string_view error_type) {
 }
 
 }  // namespace
+
+double millis(Duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
+
+std::string_view status_name(Status status) {
+  switch (status) {
+    case Status::success: return "success";
+    case Status::error: return "error";
+    case Status::timeout: return "timeout";
+  }
+  return "error";
+}
 
 void LineSplitter::hand_on(std::string_view line, const Sink& sink) {
   if (line.ends_with('\r')) line.remove_suffix(1);

@@ -80,6 +80,8 @@ std::string log_stream_name(WallTime now, std::string_view version, std::string_
 std::string json_string(std::string_view text);
 
 enum class Status { success, error, timeout };
+std::string_view status_name(Status status);
+double millis(Duration time);
 
 // What a call took of the machine.
 struct Usage {

@@ -23,31 +23,32 @@ bool shows_system_log(const Runnable& runnable, std::string_view level) {
   return level_rank(level) >= level_rank(runnable.system_log_level);
 }
 
+PhaseStart phase_start(const EnvironmentLog& log, const Runnable& runnable,
+                       const sandbox::RuntimeChoice& runtime, std::string_view phase) {
+  return {.initialization_type = runnable.initialization_type(),
+          .phase = phase,
+          .runtime_version = sandbox::runtime_version(*runtime.pack, runnable.runtime),
+          .runtime_version_arn = sandbox::runtime_version_arn(*runtime.pack, runnable.runtime,
+                                                              runnable.scope.region.str()),
+          .function = runnable.name.str(),
+          .version = runnable.version,
+          .instance = log.identity().instance.str(),
+          .memory_bytes = runnable.memory_mb * limits::mib};
+}
+
 void write_phase_start(EnvironmentLog& log, const Runnable& runnable,
                        const sandbox::RuntimeChoice& runtime, Phase phase, WallTime now) {
-  std::string version = sandbox::runtime_version(*runtime.pack, runnable.runtime);
-  std::string arn =
-      sandbox::runtime_version_arn(*runtime.pack, runnable.runtime, runnable.scope.region.str());
+  auto start = phase_start(log, runnable, runtime, "init");
   bool init = phase == Phase::init;
   if (!runnable.json_logs) {
     log.platform(fmt::format("{}_START Runtime Version: {}\tRuntime Version ARN: {}",
-                             init ? "INIT" : "RESTORE", version, arn));
+                             init ? "INIT" : "RESTORE", start.runtime_version,
+                             start.runtime_version_arn));
     if (!runtime.warning.empty()) log.platform("WARNING " + runtime.warning);
     return;
   }
   if (shows_system_log(runnable, "INFO")) {
-    std::string type;
-    if (init) {
-      type = fmt::format("\"initializationType\":{},\"phase\":\"init\",",
-                         json_string(runnable.initialization_type()));
-    }
-    log.platform(fmt::format(
-        "{{\"time\":\"{}\",\"type\":\"platform.{}Start\",\"record\":{{{}\"runtimeVersion\":{},"
-        "\"runtimeVersionArn\":{},\"functionName\":{},\"functionVersion\":{},\"instanceId\":{},"
-        "\"instanceMaxMemory\":{}}}}}",
-        iso_millis(now), init ? "init" : "restore", type, json_string(version), json_string(arn),
-        json_string(runnable.name.str()), json_string(runnable.version),
-        json_string(log.identity().instance.str()), runnable.memory_mb * limits::mib));
+    log.platform(init ? init_start_event(start, now) : restore_start_event(start, now));
   }
   if (!runtime.warning.empty() && shows_system_log(runnable, "WARN")) {
     log.platform(fmt::format("{{\"timestamp\":\"{}\",\"level\":\"WARN\",\"message\":{}}}",

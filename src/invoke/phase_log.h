@@ -8,6 +8,7 @@
 #include "invoke/environment_log.h"
 #include "invoke/failure.h"
 #include "invoke/invoker.h"
+#include "invoke/telemetry_text.h"
 
 namespace mayfly::invoke {
 
@@ -15,6 +16,10 @@ enum class Phase { init, restore };
 
 // JSON logs name a level for each of the platform's records; text logs have no levels.
 bool shows_system_log(const Runnable& runnable, std::string_view level);
+
+// What is told of the start of a phase; `phase` as in PhaseStart.
+PhaseStart phase_start(const EnvironmentLog& log, const Runnable& runnable,
+                       const sandbox::RuntimeChoice& runtime, std::string_view phase);
 
 // "INIT_START …", "RESTORE_START …", and a warning where another version of the runtime runs.
 void write_phase_start(EnvironmentLog& log, const Runnable& runnable,

@@ -29,7 +29,7 @@ io::Task<Result<Snapshot>> Pool::initialise_one(Group& group) {
   Result<Snapshot> out{};
   auto made = make_environment(group);
   if (!made) {
-    out = std::unexpected(std::move(made).error());
+    out = std::unexpected(made.error());
   } else if (auto started = co_await (*made)->start(); !started) {
     // An after-restore hook that fails is a failure of the function's.
     const Error& error = started.error();
@@ -39,8 +39,7 @@ io::Task<Result<Snapshot>> Pool::initialise_one(Group& group) {
       out = Snapshot{.error_type = error.reason, .message = error.message};
     }
   } else if (const auto& failure = (*made)->init_failure()) {
-    out = Snapshot{.error_type = failure->error_type,
-                   .message = failure->message.empty() ? failure->payload : failure->message};
+    out = snapshot_failed(*failure);
   }
   --group.starting;
   --starting_;

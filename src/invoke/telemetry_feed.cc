@@ -113,10 +113,6 @@ void TelemetryFeed::flush() {
   for (auto& [name, sender] : senders_) sender->flush();
 }
 
-io::Task<void> TelemetryFeed::drain(Deadline deadline) {
-  for (auto& [name, sender] : senders_) co_await sender->drain(deadline);
-}
-
 io::Task<void> TelemetryFeed::close() {
   for (auto& [name, sender] : senders_) co_await sender->close();
   senders_.clear();

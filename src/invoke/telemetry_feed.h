@@ -39,7 +39,6 @@ class TelemetryFeed {
 
   void end_init();
   void flush();
-  io::Task<void> drain(Deadline deadline);
   io::Task<void> close();
 
  private:

@@ -13,7 +13,7 @@ constexpr auto retry_first = std::chrono::milliseconds(100);
 constexpr auto retry_most = std::chrono::seconds(2);
 // While a batch is under way, as much again may gather.
 constexpr std::size_t held_windows = 2;
-constexpr std::size_t answer_bytes = 64 * 1024;
+constexpr std::size_t answer_bytes = 64 * limits::kib;
 
 std::string dropped_event(WallTime now, std::size_t records, std::size_t bytes) {
   return fmt::format(
@@ -68,7 +68,6 @@ TelemetrySender::TelemetrySender(io::Loop& loop, Subscription subscription, io::
       subscription_(std::move(subscription)),
       socket_(std::move(socket)),
       changed_(loop),
-      idle_(loop),
       tasks_(loop) {
   tasks_.spawn(run());
 }
@@ -147,7 +146,6 @@ io::Task<void> TelemetrySender::run() {
       pause = std::min<Duration>(2 * pause, retry_most);
     }
     delivering_ = false;
-    if (events_.empty()) idle_.wake_all();
   }
 }
 
@@ -197,13 +195,6 @@ io::Task<Result<>> TelemetrySender::post(std::string_view body) {
     co_return fail(ErrorKind::unavailable, fmt::format("it answers {}", answer.status));
   }
   co_return Result<>{};
-}
-
-io::Task<void> TelemetrySender::drain(Deadline deadline) {
-  flush();
-  while (!events_.empty() || delivering_) {
-    if (co_await idle_.park(deadline) != io::Wake::notified) co_return;
-  }
 }
 
 io::Task<void> TelemetrySender::close() {

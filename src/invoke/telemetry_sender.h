@@ -29,8 +29,6 @@ class TelemetrySender {
   void add(std::string event);
   // What is buffered is sent now.
   void flush();
-  // Ends when nothing is buffered or under way, or at the deadline.
-  io::Task<void> drain(Deadline deadline);
   // Gives up what has not been delivered.
   io::Task<void> close();
 
@@ -61,7 +59,6 @@ class TelemetrySender {
   std::size_t dropped_records_ = 0;
   std::size_t dropped_bytes_ = 0;
   io::ParkingLot changed_;
-  io::ParkingLot idle_;
   io::TaskScope tasks_;
 };
 

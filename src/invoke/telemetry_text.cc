@@ -8,20 +8,9 @@ namespace {
 
 using guest::TelemetryForm;
 
-double millis(Duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
-
 std::string event(std::string_view type, std::string_view record, WallTime time) {
   return fmt::format(R"({{"time":"{}","type":"platform.{}","record":{}}})", iso_millis(time), type,
                      record);
-}
-
-std::string_view status_name(Status status) {
-  switch (status) {
-    case Status::success: return "success";
-    case Status::error: return "error";
-    case Status::timeout: return "timeout";
-  }
-  return "error";
 }
 
 std::string error_member(Status status, std::string_view error_type) {
@@ -33,6 +22,15 @@ std::string error_member(Status status, std::string_view error_type) {
 std::string tracing_member(std::string_view header) {
   if (header.empty()) return {};
   return fmt::format(R"(,"tracing":{{"type":"X-Amzn-Trace-Id","value":{}}})", json_string(header));
+}
+
+std::string environment_members(const PhaseStart& start) {
+  return fmt::format(
+      R"("runtimeVersion":{},"runtimeVersionArn":{},"functionName":{},"functionVersion":{},)"
+      R"("instanceId":{},"instanceMaxMemory":{})",
+      json_string(start.runtime_version), json_string(start.runtime_version_arn),
+      json_string(start.function), json_string(start.version), json_string(start.instance),
+      start.memory_bytes);
 }
 
 std::vector<std::string> events_of(const guest::Extension& extension) {
@@ -58,17 +56,16 @@ std::string capitalised(std::string text) {
 
 }  // namespace
 
-std::string init_start_event(const InitStart& start, WallTime time) {
-  return event(
-      "initStart",
-      fmt::format(R"({{"initializationType":{},"phase":{},"runtimeVersion":{},)"
-                  R"("runtimeVersionArn":{},"functionName":{},"functionVersion":{},)"
-                  R"("instanceId":{},"instanceMaxMemory":{}}})",
-                  json_string(start.initialization_type), json_string(start.phase),
-                  json_string(start.runtime_version), json_string(start.runtime_version_arn),
-                  json_string(start.function), json_string(start.version),
-                  json_string(start.instance), start.memory_bytes),
-      time);
+std::string init_start_event(const PhaseStart& start, WallTime time) {
+  return event("initStart",
+               fmt::format(R"({{"initializationType":{},"phase":{},{}}})",
+                           json_string(start.initialization_type), json_string(start.phase),
+                           environment_members(start)),
+               time);
+}
+
+std::string restore_start_event(const PhaseStart& start, WallTime time) {
+  return event("restoreStart", "{" + environment_members(start) + "}", time);
 }
 
 std::string init_runtime_done_event(std::string_view initialization_type, std::string_view phase,
@@ -81,11 +78,12 @@ std::string init_runtime_done_event(std::string_view initialization_type, std::s
 }
 
 std::string start_event(std::string_view request_id, std::string_view version,
-                        std::string_view trace_header, WallTime time) {
-  return event("start",
-               fmt::format(R"({{"requestId":{},"version":{}{}}})", json_string(request_id),
-                           json_string(version), tracing_member(trace_header)),
-               time);
+                        std::string_view trace_header, WallTime time, std::string_view tenant_id) {
+  return event(
+      "start",
+      fmt::format(R"({{"requestId":{},"version":{}{}{}}})", json_string(request_id),
+                  json_string(version), tracing_member(trace_header), tenant_member(tenant_id)),
+      time);
 }
 
 std::string runtime_done_event(const RuntimeDone& done, WallTime time) {
@@ -161,6 +159,7 @@ std::string subscription_event(TelemetryForm form, std::string_view name,
 std::string subscription_text(TelemetryForm form, std::string_view name,
                               const std::vector<std::string>& types) {
   std::vector<std::string> shown;
+  shown.reserve(types.size());
   for (const auto& type : types) shown.push_back(capitalised(type));
   return fmt::format("{}\tName: {}\tState: Subscribed\tTypes: [{}]",
                      form == TelemetryForm::logs ? "LOGS" : "TELEMETRY", name,

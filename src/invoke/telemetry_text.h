@@ -14,23 +14,26 @@
 
 namespace mayfly::invoke {
 
-struct InitStart {
-  std::string_view initialization_type{};
-  std::string_view phase{};  // "init", or "invoke" for one that is tried again
-  std::string_view runtime_version{};
-  std::string_view runtime_version_arn{};
+struct PhaseStart {
+  std::string_view initialization_type{};  // of an Init alone
+  std::string_view phase{};                // "init", or "invoke" for one that is tried again
+  std::string runtime_version{};
+  std::string runtime_version_arn{};
   std::string_view function{};
   std::string_view version{};
   std::string_view instance{};
   std::uint64_t memory_bytes = 0;
 };
-std::string init_start_event(const InitStart& start, WallTime time);
+std::string init_start_event(const PhaseStart& start, WallTime time);
+std::string restore_start_event(const PhaseStart& start, WallTime time);
 
 std::string init_runtime_done_event(std::string_view initialization_type, std::string_view phase,
                                     Status status, std::string_view error_type, WallTime time);
 
+// Without a trace header, or a tenant, those members are left out.
 std::string start_event(std::string_view request_id, std::string_view version,
-                        std::string_view trace_header, WallTime time);
+                        std::string_view trace_header, WallTime time,
+                        std::string_view tenant_id = {});
 
 struct RuntimeDone {
   std::string_view request_id{};

@@ -7,14 +7,14 @@
 namespace mayfly::invoke {
 namespace {
 
-Snapshot failed(const Failure& failure) {
-  std::string message = failure.message.empty() ? failure.payload : failure.message;
-  return {.error_type = failure.error_type, .message = std::move(message)};
-}
-
 Error stopping() { return {ErrorKind::cancelled, "the server is stopping", {}}; }
 
 }  // namespace
+
+Snapshot snapshot_failed(const Failure& failure) {
+  return {.error_type = failure.error_type,
+          .message = failure.message.empty() ? failure.payload : failure.message};
+}
 
 io::Task<Result<Snapshot>> Templates::snapshot(std::shared_ptr<const Runnable> runnable) {
   if (closing_) co_return std::unexpected(stopping());
@@ -69,7 +69,7 @@ io::Task<void> Templates::build_snapshot(std::shared_ptr<Entry> entry) {
     if (!wanted) {
       entry->outcome = std::unexpected(stopping());
     } else if (made->init_failure()) {
-      entry->outcome = failed(*made->init_failure());
+      entry->outcome = snapshot_failed(*made->init_failure());
     } else {
       entry->outcome = std::unexpected(parked.error());
     }

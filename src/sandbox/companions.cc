@@ -17,44 +17,20 @@ constexpr int program_item = -1;
 
 int command_signal() { return SIGRTMAX; }
 
-std::vector<char*> pointers(const std::vector<std::string>& texts) {
-  std::vector<char*> out;
-  out.reserve(texts.size() + 1);
-  for (const auto& text : texts) out.push_back(const_cast<char*>(text.c_str()));
-  out.push_back(nullptr);
-  return out;
-}
-
 // In the child, whose table of descriptors is its own: the program keeps 0 to 4.
-bool take_companion_output() {
-  return ::dup2(companion_fd, 1) == 1 && ::dup2(companion_fd, 2) == 2 &&
-         ::syscall(SYS_close_range, 3, 4, 0) == 0;
+int take_companion_output() {
+  bool good = ::dup2(companion_fd, 1) == 1 && ::dup2(companion_fd, 2) == 2 &&
+              ::syscall(SYS_close_range, 3, 4, 0) == 0;
+  return good ? 0 : errno;
 }
 
-// vfork: it returns after the exec, whose errno is known then. -1 and `error` where there is none.
-pid_t spawn(const std::vector<std::string>& argv_texts, const std::vector<std::string>& env_texts,
-            bool companion, int& error) {
-  auto argv = pointers(argv_texts);
-  auto env = pointers(env_texts);
-  static volatile int exec_error = 0;
-  exec_error = 0;
-  sigset_t none;
-  ::sigemptyset(&none);
-  pid_t pid = ::vfork();
-  if (pid == 0) {
-    if (!companion || take_companion_output()) {
-      ::sigprocmask(SIG_SETMASK, &none, nullptr);
-      ::execve(argv[0], argv.data(), env.data());
-    }
-    exec_error = errno;
-    ::_exit(127);
-  }
-  error = pid < 0 ? errno : exec_error;
-  if (pid > 0 && error != 0) {
-    ::waitpid(pid, nullptr, 0);
-    return -1;
-  }
-  return pid;
+// -1 and `error` where there is none.
+pid_t start(const std::vector<std::string>& argv, const std::vector<std::string>& env,
+            const std::function<int()>& prepare, int& error) {
+  pid_t pid = spawn(argv, env, prepare, error);
+  if (pid < 0 || error == 0) return pid;
+  ::waitpid(pid, nullptr, 0);
+  return -1;
 }
 
 // The processes and what became of them. Single-threaded, all signals blocked.
@@ -66,7 +42,7 @@ class Household {
     for (std::size_t i = 0; i < pids_.size(); ++i) {
       const auto& companion = plan_.spec.companions[i];
       int error = 0;
-      pids_[i] = spawn(companion.argv, companion.env, true, error);
+      pids_[i] = start(companion.argv, companion.env, take_companion_output, error);
       if (error != 0) tell(0, static_cast<int>(i), error);
     }
     ::close(companion_fd);
@@ -76,7 +52,7 @@ class Household {
     if (started_) return;
     started_ = true;
     int error = 0;
-    program_ = spawn(plan_.spec.argv, plan_.spec.env, false, error);
+    program_ = start(plan_.spec.argv, plan_.spec.env, [] { return 0; }, error);
     if (error != 0) tell(0, program_item, error);
     for (int fd = 0; fd < report_fd; ++fd) ::close(fd);
     if (early_ != 0) signal_program(early_);

@@ -67,28 +67,6 @@ int enter_parked(Plan& plan, int fork_socket) {
   return load_seccomp(*plan.template_seccomp);
 }
 
-// vfork: it costs no copy of page tables, and it returns after the exec, so that its success or
-// errno is known here.
-pid_t start_program(Plan& plan, int fork_socket, int& error) {
-  auto argv = pointers(plan.spec.argv);
-  auto env = pointers(plan.spec.env);
-  static volatile int exec_error = 0;
-  sigset_t none;
-  ::sigemptyset(&none);
-  pid_t pid = ::vfork();
-  if (pid == 0) {
-    exec_error = plan.spec.parking == Parking::none ? 0 : enter_parked(plan, fork_socket);
-    if (exec_error == 0) {
-      ::sigprocmask(SIG_SETMASK, &none, nullptr);
-      ::execve(argv[0], argv.data(), env.data());
-      exec_error = errno;
-    }
-    ::_exit(127);
-  }
-  error = pid < 0 ? errno : exec_error;
-  return pid;
-}
-
 // The launcher enters the mounts of a jail by this descriptor: not being root, it may not look at a
 // process that became another user.
 void report_started(const Plan& plan) {
@@ -114,6 +92,31 @@ int make_fork_socket(std::array<io::Fd, 2>& ends) {
 }
 
 }  // namespace
+
+pid_t spawn(const std::vector<std::string>& argv, const std::vector<std::string>& env,
+            const std::function<int()>& prepare, int& error) {
+  auto arguments = pointers(argv);
+  auto variables = pointers(env);
+  static volatile int exec_error = 0;
+  exec_error = 0;
+  sigset_t none;
+  ::sigemptyset(&none);
+  // NOLINTBEGIN(*-unsafe-functions,*.vfork,*.Vfork): this process has one thread and does
+  // nothing else meanwhile; posix_spawn has no place for what the child does before its exec.
+  pid_t pid = ::vfork();
+  if (pid == 0) {
+    exec_error = prepare();
+    if (exec_error == 0) {
+      ::sigprocmask(SIG_SETMASK, &none, nullptr);
+      ::execve(arguments[0], arguments.data(), variables.data());
+      exec_error = errno;
+    }
+    ::_exit(127);
+  }
+  // NOLINTEND(*-unsafe-functions,*.vfork,*.Vfork)
+  error = pid < 0 ? errno : exec_error;
+  return pid;
+}
 
 void send_report(int control, const Report& report, std::span<const int> fds) {
   std::string_view bytes(reinterpret_cast<const char*>(&report), sizeof report);
@@ -171,7 +174,8 @@ void run_jail(Plan plan) {
   std::array<io::Fd, 2> fork_ends;
   bool parks = plan.spec.parking != Parking::none;
   int error = parks ? make_fork_socket(fork_ends) : 0;
-  pid_t program = error == 0 ? start_program(plan, fork_ends[1].get(), error) : -1;
+  auto prepare = [&] { return parks ? enter_parked(plan, fork_ends[1].get()) : 0; };
+  pid_t program = error == 0 ? spawn(plan.spec.argv, plan.spec.env, prepare, error) : -1;
   if (error != 0) {
     send_report(report_fd, {Report::failed, exec_step, error, -1});
     ::_exit(1);

@@ -11,8 +11,13 @@
 // may become an environment has that to do first (specialise.h).
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <functional>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "sandbox/jail_steps.h"
 
@@ -58,6 +63,11 @@ bool is_program_step(int index);
 void send_report(int control, const Report& report, std::span<const int> fds = {});
 // Runs the steps; a failure is reported and ends the process.
 void run_steps(std::span<const Step> steps, Plan& plan);
+// Starts a program by vfork: it costs no copy of page tables, and it returns after the exec, so
+// that its success or errno is known here. `prepare` runs in the child before, and answers 0 or an
+// errno. With an `error` the child is still to be reaped, where there is one.
+pid_t spawn(const std::vector<std::string>& argv, const std::vector<std::string>& env,
+            const std::function<int()>& prepare, int& error);
 // Blocks every signal: a blocked signal reaches even the first process of a pid namespace, where
 // sigwaitinfo takes it, while its default action would be ignored.
 void block_signals();

@@ -378,12 +378,18 @@ void LauncherLoop::on_program_end(Jail& jail, int status) {
   forget_parked(jail);
 }
 
+// Of a wait status.
+Exit LauncherLoop::exit_of(const Jail& jail, int status) {
+  Exit out;
+  if (WIFEXITED(status)) out.code = WEXITSTATUS(status);
+  if (WIFSIGNALED(status)) out.signal = WTERMSIG(status);
+  out.out_of_memory = killed_for_memory(jail.group);
+  return out;
+}
+
 void LauncherLoop::on_process_end(Jail& jail, int status, int companion, int error) {
-  ProcessEnd end{.companion = companion, .exit = {}, .error = error};
-  if (WIFEXITED(status)) end.exit.code = WEXITSTATUS(status);
-  if (WIFSIGNALED(status)) end.exit.signal = WTERMSIG(status);
-  end.exit.out_of_memory = killed_for_memory(jail.group);
-  send({jail.sequence, end});
+  send({jail.sequence,
+        ProcessEnd{.companion = companion, .exit = exit_of(jail, status), .error = error}});
 }
 
 // All of the jail is gone, its init as well.
@@ -405,7 +411,7 @@ void LauncherLoop::on_gone(Jail& jail) {
 
 void LauncherLoop::finish(Jail& jail, int wait_status, const rusage& usage) {
   Exited exited;
-  exited.exit.out_of_memory = killed_for_memory(jail.group);
+  exited.exit = exit_of(jail, jail.status.value_or(wait_status));
   exited.stats = read_stats(jail.group);
   // Without control groups: what init and all it reaped used, the largest of them for memory.
   if (jail.group.memory.version == 0) {
@@ -414,9 +420,6 @@ void LauncherLoop::finish(Jail& jail, int wait_status, const rusage& usage) {
   if (jail.group.accounting.version == 0) {
     exited.stats.cpu_ns = nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime);
   }
-  int status = jail.status.value_or(wait_status);
-  if (WIFEXITED(status)) exited.exit.code = WEXITSTATUS(status);
-  if (WIFSIGNALED(status)) exited.exit.signal = WTERMSIG(status);
   if (!jail.ordered) {
     // It would fail again and again: later jails are made on demand and tell their callers why.
     if (jail.host == 0) parking_works_ = false;

@@ -106,6 +106,7 @@ class LauncherLoop {
   void on_started(Jail& jail, std::vector<io::Fd> sent);  // with its report
   void on_failed(Jail& jail, int step, int error, int item);
   void on_program_end(Jail& jail, int status);
+  static Exit exit_of(const Jail& jail, int status);
   void on_process_end(Jail& jail, int status, int companion, int error);
   void on_gone(Jail& jail);
   void keep_ready(std::uint64_t sequence, std::uint64_t jails);
