@@ -286,8 +286,7 @@ Pipeline::Step Pipeline::decode(Trip& trip) {
   parts.path = trip.head.path;
   parts.query = std::move(trip.at.query);
   parts.labels = std::move(trip.at.labels);
-  parts.headers.reserve(trip.head.fields.size());
-  for (const auto& field : trip.head.fields) parts.headers.emplace_back(field.name, field.value);
+  parts.headers = std::move(trip.signed_request.headers);  // the signature has been judged
   parts.body = trip.body.bytes;
   auto record = wire::decode_request(trip.codec(), parts);
   if (!record) {

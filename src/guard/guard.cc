@@ -75,7 +75,7 @@ std::string random_secret(Random& random) {
 api::Caller root_caller(std::string account, std::string access_key_id) {
   api::Caller caller;
   caller.kind = Kind::root;
-  caller.arn = fmt::format("arn:aws:iam::{}:root", account);
+  caller.arn = "arn:aws:iam::" + account + ":root";
   caller.user_id = account;
   caller.account = AccountId(std::move(account));
   caller.access_key_id = std::move(access_key_id);
@@ -86,13 +86,6 @@ struct Root {
   std::string account;
   std::string access_key_id;
   std::string secret;
-};
-
-// A key the request names and what belongs to it.
-struct Known {
-  api::Caller caller;
-  std::string secret;
-  bool check_signature = true;
 };
 
 class KeyGuard final : public Guard {
@@ -112,9 +105,9 @@ class KeyGuard final : public Guard {
                                      std::string_view session_name, Duration lifetime) override;
 
  private:
-  Result<std::shared_ptr<const sigv4::Claim>> claim_of(const SignedRequest& request);
-  Result<Known> find_key(const sigv4::Claim& claim);
-  Result<Known> open_session(const sigv4::Claim& claim);
+  Result<> identify(const SignedRequest& request);
+  Result<Identity> find_key(const sigv4::Claim& claim);
+  Result<Identity> open_session(const sigv4::Claim& claim);
   Result<> check_age(const sigv4::Claim& claim);
   Result<> check_signed_headers(const SignedRequest& request, const sigv4::Claim& claim);
   Result<std::string_view> payload_hash(const SignedRequest& request, const sigv4::Claim& claim);
@@ -133,27 +126,30 @@ class KeyGuard final : public Guard {
   std::unordered_map<std::string, std::string> signing_keys_;
 };
 
-Result<std::shared_ptr<const sigv4::Claim>> KeyGuard::claim_of(const SignedRequest& request) {
-  if (request.claim) return request.claim;
-  TRY_ASSIGN(auto claim, sigv4::parse_claim(as_signed(request)));
-  if (!claim) return refuse("MissingAuthenticationToken", "Missing Authentication Token");
-  request.claim = std::make_shared<const sigv4::Claim>(*std::move(claim));
-  return request.claim;
+// Fills what the request keeps of its claim and its key.
+Result<> KeyGuard::identify(const SignedRequest& request) {
+  if (request.identity) return {};
+  if (!request.claim) {
+    TRY_ASSIGN(request.claim, sigv4::parse_claim(as_signed(request)));
+    if (!request.claim) return refuse("MissingAuthenticationToken", "Missing Authentication Token");
+  }
+  TRY_ASSIGN(request.identity, find_key(*request.claim));
+  return {};
 }
 
-Result<Known> KeyGuard::find_key(const sigv4::Claim& claim) {
+Result<Identity> KeyGuard::find_key(const sigv4::Claim& claim) {
   const std::string& key = claim.access_key_id;
   if (settings_.dev && (key == dev_key || is_account(key))) {
-    return Known{root_caller(key == dev_key ? std::string(dev_account) : key, key), {}, false};
+    return Identity{root_caller(key == dev_key ? std::string(dev_account) : key, key), {}, false};
   }
   if (!root_.access_key_id.empty() && wire::equal_in_constant_time(key, root_.access_key_id)) {
-    return Known{root_caller(root_.account, key), root_.secret, true};
+    return Identity{root_caller(root_.account, key), root_.secret, true};
   }
   if (key.starts_with("ASIA")) return open_session(claim);
   return invalid_token();
 }
 
-Result<Known> KeyGuard::open_session(const sigv4::Claim& claim) {
+Result<Identity> KeyGuard::open_session(const sigv4::Claim& claim) {
   auto text = unseal(server_key_, claim.security_token);
   if (!text) return invalid_token();
   auto token = wire::parse_json(*text);
@@ -161,7 +157,7 @@ Result<Known> KeyGuard::open_session(const sigv4::Claim& claim) {
   if (from_epoch_millis(token->int_or("e", 0)) <= clock_.wall()) {
     return refuse("ExpiredToken", "The security token included in the request is expired");
   }
-  Known known;
+  Identity known;
   known.secret = session_secret(claim.access_key_id);
   std::string_view role = token->string_or("r");
   std::string_view session = token->string_or("s");
@@ -233,10 +229,9 @@ Result<> KeyGuard::check_signed_headers(const SignedRequest& request, const sigv
 }
 
 Result<bool> KeyGuard::precheck(const SignedRequest& request) {
-  TRY_ASSIGN(auto claimed, claim_of(request));
-  const sigv4::Claim& claim = *claimed;
-  TRY_ASSIGN(auto known, find_key(claim));
-  if (!known.check_signature) return false;
+  TRY(identify(request));
+  if (!request.identity->check_signature) return false;
+  const sigv4::Claim& claim = *request.claim;
   TRY(check_age(claim));
   TRY(check_signed_headers(request, claim));
   return is_covered(claim, header(request, "x-amz-content-sha256"));
@@ -263,21 +258,21 @@ const std::string& KeyGuard::signing_key(const std::string& secret, const sigv4:
 }
 
 Result<api::Caller> KeyGuard::authenticate(const SignedRequest& request) {
-  TRY_ASSIGN(auto claimed, claim_of(request));
-  const sigv4::Claim& claim = *claimed;
-  TRY_ASSIGN(auto known, find_key(claim));
-  known.caller.source_ip = request.source_ip;
-  if (!known.check_signature) return std::move(known.caller);
+  TRY(identify(request));
+  api::Caller caller = request.identity->caller;
+  caller.source_ip = request.source_ip;
+  if (!request.identity->check_signature) return caller;
+  const sigv4::Claim& claim = *request.claim;
   TRY(check_age(claim));
   TRY(check_signed_headers(request, claim));
   TRY_ASSIGN(auto hash, payload_hash(request, claim));
   std::string canonical = sigv4::canonical_request(as_signed(request), claim.signed_headers, hash,
                                                    sigv4::path_rule(claim.scope.service));
   std::string expected =
-      sigv4::signature(signing_key(known.secret, claim.scope),
+      sigv4::signature(signing_key(request.identity->secret, claim.scope),
                        sigv4::string_to_sign(claim.amz_date, claim.scope, canonical));
   if (!wire::equal_in_constant_time(expected, claim.signature)) return mismatch();
-  return std::move(known.caller);
+  return caller;
 }
 
 Decision KeyGuard::authorize(const Question& question) {
@@ -312,10 +307,14 @@ std::string random_account(Random& random) {
 }  // namespace
 
 std::optional<CredentialScope> credential_scope(const SignedRequest& request) {
+  if (auto whole = sigv4::parse_claim(as_signed(request)); whole && *whole) {
+    request.claim = *std::move(whole);
+    return CredentialScope{request.claim->scope.region, request.claim->scope.service};
+  }
+  // Not whole: what it names still says which service answers that it is not.
   auto claim = sigv4::peek_claim(as_signed(request));
   if (!claim) return std::nullopt;
-  return CredentialScope{std::move(claim->access_key_id), std::move(claim->scope.date),
-                         std::move(claim->scope.region), std::move(claim->scope.service)};
+  return CredentialScope{std::move(claim->scope.region), std::move(claim->scope.service)};
 }
 
 io::Task<Result<std::unique_ptr<Guard>>> open_guard(store::Store& store, const Clock& clock,

@@ -25,6 +25,14 @@
 
 namespace mayfly::guard {
 
+// Whose key a request names, and whether its signature must be compared with what the key makes of
+// it.
+struct Identity {
+  api::Caller caller;
+  std::string secret;
+  bool check_signature = true;
+};
+
 // A request as signed: raw target and headers in the order received.
 struct SignedRequest {
   std::string_view method;
@@ -34,15 +42,14 @@ struct SignedRequest {
   // Lower-case hex SHA-256 of the body, computed by front/ only when the signature needs it.
   std::string_view body_sha256;
   std::string_view source_ip;
-  // What the signature claims, kept by the first call that reads it; the request does not change
-  // between precheck() and authenticate().
-  mutable std::shared_ptr<const wire::sigv4::Claim> claim;
+  // What the signature claims and whose key it names, kept by the first call that reads it; the
+  // request does not change between credential_scope(), precheck() and authenticate().
+  mutable std::optional<wire::sigv4::Claim> claim;
+  mutable std::optional<Identity> identity;
 };
 
 // What the Authorization header or the query names, before any check (cheap; for routing).
 struct CredentialScope {
-  std::string access_key_id;
-  std::string date;
   std::string region;
   std::string service;
 };

@@ -46,7 +46,7 @@ struct Signed {
 
   SignedRequest view() {
     body_hash = wire::sha256_hex(body);
-    SignedRequest out{method, path, query, {}, body_hash, "127.0.0.1", {}};
+    SignedRequest out{method, path, query, {}, body_hash, "127.0.0.1", {}, {}};
     for (const auto& [name, value] : headers) out.headers.emplace_back(name, value);
     return out;
   }

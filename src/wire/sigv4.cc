@@ -43,7 +43,10 @@ bool read_credential(std::string_view text, Claim& claim) {
 
 std::vector<std::string> read_signed_headers(std::string_view text) {
   std::vector<std::string> out;
-  for (std::string_view name : split(text, ';')) {
+  out.reserve(static_cast<std::size_t>(std::ranges::count(text, ';')) + 1);
+  while (!text.empty()) {
+    std::string_view name = text.substr(0, text.find(';'));
+    text.remove_prefix(std::min(text.size(), name.size() + 1));
     if (!name.empty()) out.push_back(to_lower(name));
   }
   return out;
@@ -58,7 +61,9 @@ struct AuthorizationParts {
 AuthorizationParts split_authorization(std::string_view text) {
   AuthorizationParts out;
   text.remove_prefix(algorithm.size());
-  for (std::string_view part : split(text, ',')) {
+  while (!text.empty()) {
+    std::string_view part = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(text.size(), part.size() + 1));
     part = trim(part);
     std::size_t equals = part.find('=');
     if (equals == std::string_view::npos) continue;

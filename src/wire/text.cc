@@ -231,10 +231,6 @@ std::string to_upper(std::string_view text) {
   return out;
 }
 
-bool iequals(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && istarts_with(a, b);
-}
-
 bool istarts_with(std::string_view text, std::string_view prefix) {
   if (text.size() < prefix.size()) return false;
   for (std::size_t i = 0; i < prefix.size(); ++i) {
@@ -245,6 +241,7 @@ bool istarts_with(std::string_view text, std::string_view prefix) {
 
 std::string_view trim(std::string_view text) {
   constexpr std::string_view blanks = " \t\r\n";
+  if (!text.empty() && text.front() > ' ' && text.back() > ' ') return text;  // most texts
   auto first = text.find_first_not_of(blanks);
   if (first == text.npos) return {};
   return text.substr(first, text.find_last_not_of(blanks) - first + 1);

@@ -30,6 +30,8 @@ enum class Plus { literal, blank };
 Result<std::string> percent_decode(std::string_view text, Plus plus = Plus::literal);
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
+// Fields of a head, as they lie in its bytes.
+using FieldViews = std::vector<std::pair<std::string_view, std::string_view>>;
 // "a=1&b&c=x%20y" in order; names are decoded too, empty parts are skipped.
 Result<Pairs> parse_query(std::string_view text, Plus plus = Plus::blank);
 // nullptr where absent; the first one where repeated.
@@ -39,8 +41,10 @@ const std::string* find_pair_nocase(const Pairs& pairs, std::string_view name);
 // ASCII only: header names and protocol keywords never need more.
 std::string to_lower(std::string_view text);
 std::string to_upper(std::string_view text);
-bool iequals(std::string_view a, std::string_view b);
 bool istarts_with(std::string_view text, std::string_view prefix);
+inline bool iequals(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && istarts_with(a, b);
+}
 std::string_view trim(std::string_view text);  // blanks, tabs, line ends
 std::vector<std::string_view> split(std::string_view text, char separator);
 // Well-formed UTF-8: no overlong forms, no surrogates, nothing beyond U+10FFFF.

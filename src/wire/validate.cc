@@ -46,11 +46,27 @@ Match matches(std::string_view pattern, std::string_view text) {
   return RE2::FullMatch(re2::StringPiece(text.data(), text.size()), regex) ? Match::yes : Match::no;
 }
 
-std::string lower_first(std::string_view name) {
-  std::string out(name);
-  if (!out.empty()) out[0] = to_lower(out.substr(0, 1))[0];
-  return out;
-}
+// Where a value stands, from the inside out. Only the place of a value that is refused is written.
+struct Place {
+  const Place* outer = nullptr;
+  std::string_view name = {};  // of a member or a key
+  std::size_t number = 0;      // of an item, from 1 on; 0: `name` says it
+  bool member = true;          // false: within a list or map, "….member"
+
+  std::string text() const {
+    std::string out;
+    if (outer != nullptr) out = outer->text();
+    if (!member) {
+      return out +
+             (number > 0 ? fmt::format(".{}.member", number) : fmt::format(".{}.member", name));
+    }
+    if (!out.empty()) out += '.';
+    std::size_t first = out.size();
+    out += name;
+    if (!name.empty()) out[first] = to_lower(name.substr(0, 1))[0];
+    return out;
+  }
+};
 
 std::string bound_text(double bound) { return format_double(bound); }
 
@@ -106,16 +122,17 @@ class Walk {
  public:
   std::vector<std::string> found;
 
-  void record(const Record& record, const std::string& prefix) {
+  void record(const Record& record, const Place* outer) {
     if (record.shape == nullptr) return;
     for (std::size_t i = 0; i < record.shape->members.size() && !full(); ++i) {
       const Member& member = record.shape->members[i];
-      std::string path = prefix + lower_first(member.name);
       const Value& value = record.at(i);
+      if (value.is_null() && !member.required) continue;
+      Place place{.outer = outer, .name = member.name};
       if (!value.is_null()) {
-        this->value(*member.shape, value, path);
-      } else if (member.required) {
-        add("Value null", path, "Member must not be null");
+        this->value(*member.shape, value, place);
+      } else {
+        add("Value null", place, "Member must not be null");
       }
     }
   }
@@ -123,39 +140,39 @@ class Walk {
  private:
   bool full() const { return found.size() >= most_violations; }
 
-  void add(std::string_view value, std::string_view path, std::string_view constraint) {
+  void add(std::string_view value, const Place& place, std::string_view constraint) {
     if (full()) return;
-    found.push_back(
-        fmt::format("{} at '{}' failed to satisfy constraint: {}", value, path, constraint));
+    found.push_back(fmt::format("{} at '{}' failed to satisfy constraint: {}", value, place.text(),
+                                constraint));
   }
 
-  void value(const Shape& shape, const Value& value, const std::string& path) {
+  void value(const Shape& shape, const Value& value, const Place& place) {
     for (const std::string& constraint : broken(shape, value)) {
-      add(quoted(shape, value), path, constraint);
+      add(quoted(shape, value), place, constraint);
     }
-    if (const auto* nested = value.get<Record>()) record(*nested, path + ".");
-    if (const auto* list = value.get<List>()) items(shape, *list, value, path);
-    if (const auto* map = value.get<Map>()) entries(shape, *map, value, path);
+    if (const auto* nested = value.get<Record>()) record(*nested, &place);
+    if (const auto* list = value.get<List>()) items(shape, *list, value, place);
+    if (const auto* map = value.get<Map>()) entries(shape, *map, value, place);
   }
 
   // Scalars in a list are reported once, at the list; structures each at their own place.
-  void items(const Shape& shape, const List& list, const Value& whole, const std::string& path) {
+  void items(const Shape& shape, const List& list, const Value& whole, const Place& place) {
     bool reported = false;
     for (std::size_t i = 0; i < list.size() && !full(); ++i) {
       const Shape& element = *shape.element->shape;
       if (nests(element)) {
-        value(element, list[i], fmt::format("{}.{}.member", path, i + 1));
+        value(element, list[i], {.outer = &place, .number = i + 1, .member = false});
         continue;
       }
       auto constraints = broken(element, list[i]);
       if (constraints.empty() || reported) continue;
       reported = true;
-      add(quoted(shape, whole), path,
+      add(quoted(shape, whole), place,
           fmt::format("Member must satisfy constraint: [{}]", fmt::join(constraints, ", ")));
     }
   }
 
-  void entries(const Shape& shape, const Map& map, const Value& whole, const std::string& path) {
+  void entries(const Shape& shape, const Map& map, const Value& whole, const Place& place) {
     bool key_reported = false;
     bool value_reported = false;
     for (const auto& [key, item] : map) {
@@ -164,18 +181,18 @@ class Walk {
           shape.key == nullptr ? std::vector<std::string>() : broken(*shape.key->shape, Value(key));
       if (!constraints.empty() && !key_reported) {
         key_reported = true;
-        add(quoted(shape, whole), path,
+        add(quoted(shape, whole), place,
             fmt::format("Map keys must satisfy constraint: [{}]", fmt::join(constraints, ", ")));
       }
       const Shape& element = *shape.element->shape;
       if (nests(element)) {
-        value(element, item, fmt::format("{}.{}.member", path, key));
+        value(element, item, {.outer = &place, .name = key, .member = false});
         continue;
       }
       constraints = broken(element, item);
       if (constraints.empty() || value_reported) continue;
       value_reported = true;
-      add(quoted(shape, whole), path,
+      add(quoted(shape, whole), place,
           fmt::format("Map value must satisfy constraint: [{}]", fmt::join(constraints, ", ")));
     }
   }
@@ -242,7 +259,7 @@ class Walk {
 
 std::vector<std::string> violations(const Record& record) {
   Walk walk;
-  walk.record(record, "");
+  walk.record(record, nullptr);
   return std::move(walk.found);
 }
 

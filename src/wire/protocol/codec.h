@@ -37,8 +37,8 @@ struct CodecOperation {
 struct HttpRequestParts {
   std::string_view method = {};
   std::string_view path = {};
-  Pairs query = {};    // decoded
-  Pairs headers = {};  // names as received; compared without case
+  Pairs query = {};         // decoded
+  FieldViews headers = {};  // names as received; compared without case
   std::string_view body = {};
   Pairs labels = {};  // of the path, decoded (wire/route.h)
 };

@@ -59,14 +59,18 @@ Result<Value> list_of_header(const Member& member, const std::vector<std::string
   return Value(std::move(list));
 }
 
-Result<Value> value_of_header(const Member& member, const Pairs& headers) {
-  std::vector<std::string_view> texts;
-  for (const auto& [name, value] : headers) {
-    if (iequals(name, member.wire_name)) texts.push_back(value);
+Result<Value> value_of_header(const Member& member, const FieldViews& headers) {
+  auto named = [&](const auto& field) { return iequals(field.first, member.wire_name); };
+  auto first = std::ranges::find_if(headers, named);
+  if (first == headers.end()) return Value();
+  if (member.shape->kind == ShapeKind::list) {
+    std::vector<std::string_view> texts;
+    for (const auto& field : std::ranges::subrange(first, headers.end())) {
+      if (named(field)) texts.push_back(field.second);
+    }
+    return list_of_header(member, texts);
   }
-  if (texts.empty()) return Value();
-  if (member.shape->kind == ShapeKind::list) return list_of_header(member, texts);
-  std::string_view text = trim(texts.front());
+  std::string_view text = trim(first->second);
   if (member.json_value) {
     auto json = base64_decode(text);
     if (!json) return bad_value(fmt::format("must be JSON in base64: {}", json.error().message));
@@ -76,7 +80,7 @@ Result<Value> value_of_header(const Member& member, const Pairs& headers) {
   return scalar_of_text(member, text, TimestampFormat::rfc822);
 }
 
-Value map_of_headers(const Member& member, const Pairs& headers) {
+Value map_of_headers(const Member& member, const FieldViews& headers) {
   Map map;
   for (const auto& [name, value] : headers) {
     if (!istarts_with(name, member.wire_name)) continue;

@@ -58,7 +58,7 @@ std::string request_of(const Json& test, HttpRequestParts& request, std::string&
   }
   if (const Json* headers = serialized.find("headers")) {
     for (const auto& [name, value] : *headers->as<JsonObject>()) {
-      request.headers.emplace_back(name, std::string(value.string_value()));
+      request.headers.emplace_back(name, value.string_value());
     }
   }
   raw_body = serialized.string_or("body");
