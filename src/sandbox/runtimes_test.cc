@@ -100,6 +100,10 @@ TEST_CASE("the Java bootstrap is compiled once where the build has not done it")
 TEST_CASE("the archive of Java classes is made once, aside, and then used") {
   // Not below /tmp: a jail has its own, which would cover the class path.
   TempDir dir(fs::read_symlink("/proc/self/exe").parent_path());
+  if (dir.path.string().starts_with("/tmp/")) {
+    MESSAGE("SKIPPED: this build lies below /tmp");
+    return;
+  }
   auto discover = [&] {
     return RuntimeCatalog::discover((dir.path / "none").string(), (dir.path / "state").string());
   };
