@@ -71,6 +71,13 @@ void fields(Io& io, T& x)
 
 template <class Io, class T>
 void fields(Io& io, T& x)
+  requires std::is_same_v<std::remove_const_t<T>, FileSystemMount>
+{
+  io(1, x.arn)(2, x.path);
+}
+
+template <class Io, class T>
+void fields(Io& io, T& x)
   requires std::is_same_v<std::remove_const_t<T>, Version>
 {
   io(1, x.name.value)(2, x.version)(3, x.description)(4, x.runtime)(5, x.handler)(6, x.role);
@@ -81,6 +88,7 @@ void fields(Io& io, T& x)
   io(25, x.application_log_level)(26, x.system_log_level)(27, x.log_group)(28, x.tracing_mode);
   io(29, x.dead_letter_arn)(30, x.extra);
   io(40, x.update_runtime_on)(41, x.runtime_version_arn)(42, x.snap_start)(43, x.per_tenant);
+  io(60, x.file_systems);
 }
 
 template <class Io, class T>

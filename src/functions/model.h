@@ -28,6 +28,12 @@ enum class UpdateStatus { successful, in_progress, failed };
 enum class LogFormat { text, json };
 enum class SigningPolicy { warn, enforce };
 
+// An access point (functions/file_systems.h) and where its folder is seen.
+struct FileSystemMount {
+  std::string arn;
+  std::string path;  // "/mnt/NAME"
+};
+
 // One immutable version, or the mutable $LATEST.
 struct Version {
   FunctionName name;
@@ -64,7 +70,8 @@ struct Version {
   // Of each version by itself, changed without publishing. Empty: "Auto".
   std::string update_runtime_on;    // "FunctionUpdate", "Manual"
   std::string runtime_version_arn;  // with "Manual"
-  bool snap_start = false;          // published versions are initialised once, ahead of calls
+  std::vector<FileSystemMount> file_systems;
+  bool snap_start = false;  // published versions are initialised once, ahead of calls
 };
 
 struct Alias {

@@ -1,10 +1,15 @@
 #include "functions/tree.h"
 
 #include <fcntl.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
 #include <stdio.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstring>
 
 namespace mayfly::functions {
 
@@ -77,6 +82,29 @@ Result<> put_in_place(const fs::path& made, const fs::path& place) {
     return remove_tree(made);
   }
   return sync_directory(place.parent_path());
+}
+
+Result<> make_shared_directory(const fs::path& directory) {
+  std::error_code code;
+  if (!fs::create_directory(directory, code)) {
+    return code ? fail_code("making " + directory.string(), code) : Result<>{};
+  }
+  // The default list stands in place of the umask of whoever makes something below.
+  constexpr std::array<std::uint16_t, 3> tags = {ACL_USER_OBJ, ACL_GROUP_OBJ, ACL_OTHER};
+  std::string list(sizeof(posix_acl_xattr_header) + tags.size() * sizeof(posix_acl_xattr_entry),
+                   '\0');
+  posix_acl_xattr_header head{POSIX_ACL_XATTR_VERSION};
+  std::memcpy(list.data(), &head, sizeof head);
+  for (std::size_t i = 0; i < tags.size(); ++i) {
+    posix_acl_xattr_entry entry{tags[i], ACL_READ | ACL_WRITE | ACL_EXECUTE, 0xffffffff};
+    std::memcpy(list.data() + sizeof head + i * sizeof entry, &entry, sizeof entry);
+  }
+  if (::setxattr(directory.c_str(), "system.posix_acl_default", list.data(), list.size(), 0) != 0 &&
+      errno != EOPNOTSUPP) {
+    return fail_errno("access list of " + directory.string(), errno);
+  }
+  fs::permissions(directory, fs::perms::all, code);
+  return code ? fail_code("permissions of " + directory.string(), code) : Result<>{};
 }
 
 Result<> remove_tree(const fs::path& tree) {

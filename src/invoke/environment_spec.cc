@@ -122,6 +122,9 @@ void put_limits(sandbox::Spec& spec, const Runnable& runnable) {
 void put_function_binds(sandbox::Spec& spec, const Runnable& runnable) {
   spec.binds.push_back({runnable.code_dir.string(), "/var/task"});
   if (!runnable.layers_dir.empty()) spec.binds.push_back({runnable.layers_dir.string(), "/opt"});
+  for (const auto& [folder, path] : runnable.mounts) {
+    spec.binds.push_back({.source = folder.string(), .target = path, .writable = true});
+  }
 }
 
 constexpr std::uint64_t template_slack_bytes = 64 * limits::mib;

@@ -40,6 +40,11 @@ struct Runnable {
   std::string role_arn;
   std::filesystem::path code_dir;    // → /var/task
   std::filesystem::path layers_dir;  // → /opt, empty: none
+  struct Mount {
+    std::filesystem::path folder;  // of the host; shared with other functions, and written to
+    std::string path;              // "/mnt/NAME"
+  };
+  std::vector<Mount> mounts = {};
   std::map<std::string, std::string> environment;
   int timeout_seconds = 3;
   int memory_mb = 128;

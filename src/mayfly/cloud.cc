@@ -51,6 +51,7 @@ io::Task<Result<>> Cloud::open_state() {
   CO_TRY_ASSIGN(guard_, co_await guard::open_guard(*state_, clock_, random_, {.dev = options_.dev},
                                                    &first_root_));
   CO_TRY_ASSIGN(packages_, functions::open_package_store(loop_, *state_, workers_, data_dir_));
+  file_systems_.emplace(workers_, data_dir_);
   CO_TRY_ASSIGN(registry_, functions::open_registry(loop_, *state_));
   co_return Result<>{};
 }
@@ -127,6 +128,7 @@ void Cloud::open_front() {
       .random = random_,
       .registry = *registry_,
       .packages = *packages_,
+      .file_systems = *file_systems_,
       .invoker = *invoker_,
       .guard = *guard_,
       .settings = {.account_concurrency = options_.account_concurrency,

@@ -62,7 +62,7 @@ TEST_CASE("the root is read-only and holds nothing of the host but its programs"
   NEEDS(jails_work);
   Jails jails;
   auto run = jails.run(
-      "for d in /root /home /srv /run /sys /boot /mnt /media /work; do test -e $d && echo has $d; "
+      "for d in /root /home /srv /run /sys /boot /media /work; do test -e $d && echo has $d; "
       "done; ls / | tr '\\n' ' '; echo; ls -A /tmp | wc -l; touch /x 2>&1; touch /etc/x 2>&1; "
       "touch /opt/x 2>&1; touch /tmp/ok && echo tmp works; stat -c %a /tmp; "
       "for m in $(cut -d' ' -f2 /proc/mounts); do touch $m/x 2>/dev/null && echo wrote $m; done");
@@ -226,6 +226,27 @@ TEST_CASE("binds are read-only, also from a directory that only the server may e
   CHECK(run.output.starts_with("codelayer"));
   CHECK(run.output.find("Read-only file system") != std::string::npos);
   CHECK(run.output.ends_with("ro,nosuid,nodev\n"));
+}
+
+TEST_CASE("what is written to stands in a directory of the jail's own, and stays") {
+  NEEDS(jails_work);
+  Jails jails;
+  auto dir = std::filesystem::path(jails.state) / "shared";
+  std::filesystem::create_directories(dir);
+  std::filesystem::permissions(dir, std::filesystem::perms::all);
+  Spec spec = Jails::shell(
+      "cat /mnt/here/* 2>/dev/null; echo one >/mnt/here/file; mkdir /mnt/x 2>&1; ls /mnt; "
+      "grep ' /mnt/here ' /proc/mounts | cut -d' ' -f4 | cut -d, -f1-3");
+  spec.binds = {{.source = dir, .target = "/mnt/here", .writable = true}};
+  auto first = jails.run(spec);
+  INFO(first.output);
+  CHECK(first.output.find("Read-only file system") != std::string::npos);
+  CHECK(first.output.find("here\nrw,nosuid,nodev\n") != std::string::npos);
+  CHECK(std::filesystem::exists(dir / "file"));
+  spec.id = InstanceId("again");
+  CHECK(jails.run(spec).output.starts_with("one\n"));
+  // No jail sees the names of another's.
+  CHECK(jails.run("ls /mnt").output.empty());
 }
 
 TEST_CASE("what cannot be started says which step failed") {

@@ -12,6 +12,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -110,9 +111,20 @@ Outcome receive_order(Plan& plan) {
   return {};
 }
 
+int attach_bind(int tree, const Bind& bind) {
+  if (!bind.writable) return sys::attach_tree(tree, bind.target.c_str());
+  // Names made in the template's root would be seen by every jail.
+  std::string above = bind.target.substr(0, bind.target.rfind('/'));
+  bool made =
+      ::mount("mnt", above.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=755") == 0;
+  if (!made || ::mkdir(bind.target.c_str(), 0755) != 0) return errno;
+  if (int error = sys::attach_tree(tree, bind.target.c_str()); error != 0) return error;
+  return sys::mount_read_only(above.c_str());
+}
+
 Outcome attach_binds(Plan& plan) {
   for (std::size_t i = 0; i < plan.bind_trees.size(); ++i) {
-    int error = sys::attach_tree(plan.bind_trees[i].get(), plan.spec.binds[i].target.c_str());
+    int error = attach_bind(plan.bind_trees[i].get(), plan.spec.binds[i]);
     if (error != 0) return {error, static_cast<int>(i)};
   }
   return {};

@@ -66,6 +66,9 @@ Outcome pivot(Plan& plan);
 Outcome seal_root(Plan& plan);
 Outcome new_session(Plan& plan);
 Outcome receive_order(Plan& plan);
+// One bind's tree in its place; `tree` is detached. Answers 0 or an errno. One that is written to
+// stands in a directory of the jail's own (a file system of a function, in /mnt).
+int attach_bind(int tree, const Bind& bind);
 Outcome attach_binds(Plan& plan);
 Outcome mount_tmp(Plan& plan);
 Outcome set_host_name(Plan& plan);

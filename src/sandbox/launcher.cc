@@ -291,8 +291,7 @@ Result<> LauncherLoop::order(Jail& jail, const Spec& spec, Message& message, io:
   std::vector<int> fds;
   if (file) fds.push_back(file.get());
   for (const auto& bind : spec.binds) {
-    TRY(ensure_mount_point(template_dir_, bind.source, bind.target));
-    TRY_ASSIGN(auto tree, sys::open_tree_read_only(bind.source));
+    TRY_ASSIGN(auto tree, open_bind(template_dir_, bind));
     fds.push_back(tree.get());
     trees.push_back(std::move(tree));
     jail.bind_names.push_back(fmt::format("{} on {}", bind.source, bind.target));

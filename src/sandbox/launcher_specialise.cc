@@ -11,6 +11,7 @@
 #include <new>
 
 #include "base/limits.h"
+#include "sandbox/jail_steps.h"
 #include "sandbox/launcher.h"
 #include "sandbox/sys.h"
 #include "sandbox/template_root.h"
@@ -34,7 +35,7 @@ void attach_here(int mounts, const std::vector<io::Fd>& trees, const std::vector
   }
   out.step = "attach a bind";
   for (std::size_t i = 0; i < trees.size(); ++i) {
-    out.error = sys::attach_tree(trees[i].get(), binds[i].target.c_str());
+    out.error = attach_bind(trees[i].get(), binds[i]);
     out.item = static_cast<int>(i);
     if (out.error != 0) return;
   }
@@ -108,8 +109,7 @@ Result<> LauncherLoop::order_specialised(Jail& jail, const Spec& spec, Message& 
   TRY(set_limits(jail.group, spec.limits));
   std::vector<io::Fd> trees;
   for (const auto& bind : spec.binds) {
-    TRY(ensure_mount_point(template_dir_, bind.source, bind.target));
-    TRY_ASSIGN(auto tree, sys::open_tree_read_only(bind.source));
+    TRY_ASSIGN(auto tree, open_bind(template_dir_, bind));
     trees.push_back(std::move(tree));
   }
   TRY(attach_inside(jail.mounts.get(), trees, spec));

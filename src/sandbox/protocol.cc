@@ -99,6 +99,7 @@ std::string encode_spec(const Spec& spec) {
   for (const auto& bind : spec.binds) {
     out.put(std::string_view(bind.source));
     out.put(std::string_view(bind.target));
+    out.put(static_cast<std::uint8_t>(bind.writable));
   }
   out.put(spec.argv);
   out.put(spec.env);
@@ -131,6 +132,7 @@ Spec decode_spec(Unpacker& in) {
     Bind bind;
     bind.source = in.text();
     bind.target = in.text();
+    bind.writable = in.number<std::uint8_t>() != 0;
     spec.binds.push_back(std::move(bind));
   }
   spec.argv = in.texts();

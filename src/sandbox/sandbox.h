@@ -21,10 +21,11 @@
 
 namespace mayfly::sandbox {
 
-// A read-only view of a host path inside the jail.
+// A view of a host path inside the jail, read-only unless it says otherwise.
 struct Bind {
   std::string source;  // host path; must exist
   std::string target;  // absolute path inside the jail
+  bool writable = false;
 };
 
 struct Limits {

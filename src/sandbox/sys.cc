@@ -30,14 +30,15 @@ int pidfd_send_signal(int pidfd, int number) {
   return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, number, nullptr, 0));
 }
 
-Result<io::Fd> open_tree_read_only(const std::string& path) {
+Result<io::Fd> open_tree(const std::string& path, Access access) {
   io::Fd tree(
       ::open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
   if (!tree) return fail_errno(fmt::format("open_tree '{}'", path), errno);
   mount_attr attributes{};
   // Private: what the host mounts there later must not appear in a jail.
   attributes.propagation = MS_PRIVATE;
-  attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  attributes.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  if (access == Access::read_only) attributes.attr_set |= MOUNT_ATTR_RDONLY;
   if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes,
                       sizeof attributes) != 0) {
     return fail_errno(fmt::format("mount_setattr '{}'", path), errno);

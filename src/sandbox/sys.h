@@ -21,8 +21,9 @@ struct CloneArgs {
 pid_t clone_process(const CloneArgs& args, int& pidfd);
 
 int pidfd_send_signal(int pidfd, int number);
-// A detached, recursive copy of the mount tree at `path`, read-only, nosuid, nodev.
-Result<io::Fd> open_tree_read_only(const std::string& path);
+// A detached, recursive copy of the mount tree at `path`, nosuid and nodev.
+enum class Access : std::uint8_t { read_only, writable };
+Result<io::Fd> open_tree(const std::string& path, Access access);
 // Attaches a detached tree at `target`, resolved with the current directory as its root.
 // Answers 0 or an errno.
 int attach_tree(int tree, const char* target);

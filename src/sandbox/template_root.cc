@@ -27,9 +27,9 @@ constexpr std::array system_dirs = {"/usr", "/bin", "/sbin", "/lib", "/lib32", "
 
 // Of the directories that hold a function's libraries, the loader of a program that starts before
 // they are mounted remembers for ever which there are not.
-constexpr std::array empty_dirs = {"/dev",          "/etc",         "/opt",     "/opt/lib",
-                                   "/proc",         "/tmp",         "/var",     "/var/task",
-                                   "/var/task/lib", "/var/runtime", "/var/lang"};
+constexpr std::array empty_dirs = {"/dev",      "/etc",          "/mnt",         "/opt",
+                                   "/opt/lib",  "/proc",         "/tmp",         "/var",
+                                   "/var/task", "/var/task/lib", "/var/runtime", "/var/lang"};
 
 constexpr std::array devices = {"null", "zero", "full", "random", "urandom"};
 
@@ -94,7 +94,7 @@ Result<> bind_system_dir(const std::string& root, const std::string& name) {
   }
   if (status.type() != fs::file_type::directory) return {};
   TRY(make_dirs(root + name));
-  TRY_ASSIGN(auto tree, sys::open_tree_read_only(name));
+  TRY_ASSIGN(auto tree, sys::open_tree(name, sys::Access::read_only));
   if (::move_mount(tree.get(), "", AT_FDCWD, (root + name).c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) {
     return fail_errno(fmt::format("cannot attach {}", name), errno);
   }
@@ -189,6 +189,12 @@ Result<> ensure_mount_point(const std::string& dir, const std::string& source,
   io::Fd file(::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0444));
   if (!file) return fail_errno(fmt::format("cannot make the mount point {}", target), errno);
   return {};
+}
+
+Result<io::Fd> open_bind(const std::string& dir, const Bind& bind) {
+  if (bind.writable) return sys::open_tree(bind.source, sys::Access::writable);
+  TRY(ensure_mount_point(dir, bind.source, bind.target));
+  return sys::open_tree(bind.source, sys::Access::read_only);
 }
 
 }  // namespace mayfly::sandbox

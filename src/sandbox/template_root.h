@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "sandbox/sandbox.h"
 
 namespace mayfly::sandbox {
 
@@ -26,5 +27,8 @@ Result<> build_template_root(const std::string& dir);
 // here are seen, empty, by later jails too.
 Result<> ensure_mount_point(const std::string& dir, const std::string& source,
                             const std::string& target);
+// The detached tree for a jail to attach, its mount point made where the template has it (what is
+// written to has one of the jail's own: attach_bind).
+Result<io::Fd> open_bind(const std::string& dir, const Bind& bind);
 
 }  // namespace mayfly::sandbox

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/limits.h"
+#include "functions/file_systems.h"
 #include "functions/package_store.h"
 #include "services/lambda/snap_start.h"
 #include "services/lambda/text.h"
@@ -94,6 +95,16 @@ ApiResult<void> apply_logging(const model::LoggingConfig& given, Version& versio
   return {};
 }
 
+template <class Request>
+void apply_file_systems(const Request& in, Version& version) {
+  if (!in.has_file_system_configs()) return;
+  version.file_systems.clear();
+  for (const auto& given : in.file_system_configs()) {
+    version.file_systems.push_back({std::string(given.arn().value_or("")),
+                                    std::string(given.local_mount_path().value_or(""))});
+  }
+}
+
 // Parts of a function that nothing here would honour are refused, not stored in silence; empty
 // ones, as deploy tools send them, say nothing.
 template <class Request>
@@ -102,7 +113,6 @@ ApiResult<void> refuse_unbuilt(const Request& in) {
       vpc && !(vpc->subnet_ids().empty() && vpc->security_group_ids().empty())) {
     return refuse(unbuilt("VpcConfig"));
   }
-  if (!in.file_system_configs().empty()) return refuse(unbuilt("FileSystemConfigs"));
   if (auto key = in.kms_key_arn(); key && !key->empty()) return refuse(unbuilt("KMSKeyArn"));
   if (auto dead = in.dead_letter_config(); dead && !dead->target_arn().value_or("").empty()) {
     return refuse(unbuilt("DeadLetterConfig"));
@@ -162,6 +172,7 @@ ApiResult<void> apply_common(const Request& in, Version& version) {
   if (auto snap = in.snap_start()) {
     version.snap_start = snap->apply_on().value_or("None") == "PublishedVersions";
   }
+  apply_file_systems(in, version);
   if (auto fits = check_snap_start(version); !fits) return fits;
   if (auto logging = in.logging_config()) return apply_logging(*logging, version);
   return {};
@@ -252,6 +263,14 @@ model::FunctionConfiguration describe(const Version& version, const std::string&
   logging.set_log_group(version.log_group.empty() ? "/aws/lambda/" + version.name.str()
                                                   : version.log_group);
   out.set_logging_config(logging);
+  if (!version.file_systems.empty()) {
+    std::vector<model::FileSystemConfig> mounts(version.file_systems.size());
+    for (std::size_t i = 0; i < mounts.size(); ++i) {
+      mounts[i].set_arn(version.file_systems[i].arn);
+      mounts[i].set_local_mount_path(version.file_systems[i].path);
+    }
+    out.set_file_system_configs(mounts);
+  }
   if (!version.environment.empty()) {
     model::EnvironmentResponse environment;
     environment.set_variables(version.environment);
@@ -298,6 +317,20 @@ ApiResult<void> check_role(std::string_view role, const AccountId& account) {
   return refuse(invalid("Cross-account pass role is not allowed."));
 }
 
+ApiResult<void> check_file_systems(const std::vector<model::FileSystemConfig>& given,
+                                   const Scope& scope) {
+  for (const auto& one : given) {
+    std::string_view arn = one.arn().value_or("");
+    if (arn.find(":s3files:") != arn.npos) return refuse(unbuilt("an S3 Files access point"));
+    auto point = functions::parse_access_point(arn);
+    if (!point) return refuse(invalid(point.error().message));
+    if (point->scope != scope) {
+      return refuse(invalid("The access point must be in the account and region of the function."));
+    }
+  }
+  return {};
+}
+
 std::string config_digest(const Version& version) {
   // Each part with its length before it, so that no two configurations read the same.
   std::string text;
@@ -318,6 +351,10 @@ std::string config_digest(const Version& version) {
     add(value);
   }
   for (const auto& layer : version.layers) add(layer.arn);
+  for (const auto& mount : version.file_systems) {
+    add(mount.arn);
+    add(mount.path);
+  }
   if (version.snap_start) add("SnapStart");
   if (version.per_tenant) add("PER_TENANT");
   std::array<unsigned char, 32> digest{};

@@ -29,6 +29,10 @@ ApiResult<void> check_manual_runtime(const functions::Version& before,
 // Any role of the function's own account will do until identity is built whole.
 ApiResult<void> check_role(std::string_view role, const AccountId& account);
 
+// An access point belongs to the account and region of its functions.
+ApiResult<void> check_file_systems(const std::vector<model::FileSystemConfig>& given,
+                                   const Scope& scope);
+
 // base64 SHA-256 over everything that makes one version differ from another, code excepted.
 std::string config_digest(const functions::Version& version);
 

@@ -111,6 +111,7 @@ struct House {
   std::filesystem::path dir;
   std::unique_ptr<functions::Registry> registry;
   std::unique_ptr<functions::PackageStore> packages;
+  std::optional<functions::FileSystems> file_systems;
   FakeInvoker invoker;
   FakeGuard guard;
   std::unique_ptr<Service> service;
@@ -137,8 +138,10 @@ struct House {
   void start() {
     registry = *functions::open_registry(loop, store);
     packages = *functions::open_package_store(loop, store, workers, dir);
+    file_systems.emplace(workers, dir);
     service = std::make_unique<Service>(
-        Deps{loop, random, *registry, *packages, invoker, guard, Settings{}, runtime_warning,
+        Deps{loop, random, *registry, *packages, *file_systems, invoker, guard, Settings{},
+             runtime_warning,
              [this](const Region& region, std::string_view identifier) -> Result<std::string> {
                return fmt::format("arn:aws:lambda:{}::runtime:{}-{}", region.str(), identifier,
                                   runtime_build);

@@ -153,6 +153,31 @@ std::vector<Refusal> unbuilt_refusals() {
        "NotImplementedException 501: TracingConfig.Mode Active is not implemented by this server "
        "yet."},
       {[](In& in) {
+         model::FileSystemConfig files;
+         files.set_local_mount_path("/mnt/x").set_arn("arn:aws:elasticfilesystem:us-east-1:1:x");
+         in.set_file_system_configs({files});
+       },
+       "InvalidParameterValueException 400: 'arn:aws:elasticfilesystem:us-east-1:1:x' names no "
+       "access point of an elastic file system"},
+      {[](In& in) {
+         model::FileSystemConfig files;
+         files.set_local_mount_path("/mnt/x").set_arn(
+             "arn:aws:elasticfilesystem:us-east-1:999999999999:access-point/"
+             "fsap-0123456789abcdef0");
+         in.set_file_system_configs({files});
+       },
+       "InvalidParameterValueException 400: The access point must be in the account and region of "
+       "the function."},
+      {[](In& in) {
+         model::FileSystemConfig files;
+         files.set_local_mount_path("/mnt/x").set_arn(
+             "arn:aws:s3files:us-east-1:000000000000:file-system/fs-0123456789abcdef0/"
+             "access-point/fsap-0123456789abcdef0");
+         in.set_file_system_configs({files});
+       },
+       "NotImplementedException 501: an S3 Files access point is not implemented by this server "
+       "yet."},
+      {[](In& in) {
          model::VpcConfig vpc;
          in.set_vpc_config(vpc.set_subnet_ids({"subnet-1"}));
        },

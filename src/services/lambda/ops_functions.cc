@@ -122,6 +122,7 @@ Service::Answer Service::create_function(Call& call, Record input) {
   CO_TRY(apply(in, latest));
   CO_TRY(check_runtime(ref.name, latest.runtime));
   CO_TRY(check_role(latest.role, call.scope.account));
+  CO_TRY(check_file_systems(in.file_system_configs(), call.scope));
   CO_TRY(check_architectures(in.architectures()));
   if (!in.architectures().empty()) latest.architecture = in.architectures().front();
   CO_TRY_ASSIGN(latest.layers, layers_of(in.layers(), call));

@@ -89,6 +89,7 @@ Service::Answer Service::update_function_configuration(Call& call, Record input)
   if (in.role()) {
     CO_TRY(check_role(*in.role(), call.scope.account));
   }
+  CO_TRY(check_file_systems(in.file_system_configs(), ref.scope));
   if (in.runtime()) {
     CO_TRY(check_runtime(ref.name, std::string(*in.runtime())));
   }

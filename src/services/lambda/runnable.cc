@@ -87,8 +87,14 @@ io::Task<Result<invoke::Runnable>> Service::runnable(FunctionRef ref,
                                "currently in the following state: Failed",
                                ref.name.str()));
   }
+  std::vector<functions::FileSystemMount> mounts = resolved.version->file_systems;
   CO_TRY(check_chosen_runtime(ref.scope.region, *resolved.version));
   CO_TRY_ASSIGN(out.code_dir, co_await deps_.packages.directory(std::move(package)));
+  for (auto& mount : mounts) {
+    CO_TRY_ASSIGN(auto point, functions::parse_access_point(mount.arn));
+    CO_TRY_ASSIGN(auto folder, co_await deps_.file_systems.folder(std::move(point)));
+    out.mounts.push_back({std::move(folder), std::move(mount.path)});
+  }
   CO_TRY_ASSIGN(out.layers_dir, co_await deps_.packages.layers_directory(std::move(layers)));
   co_return out;
 }

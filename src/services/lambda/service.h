@@ -16,6 +16,7 @@
 #include "api/lambda.h"
 #include "api/operation.h"
 #include "base/limits.h"
+#include "functions/file_systems.h"
 #include "functions/package_store.h"
 #include "functions/registry.h"
 #include "guard/guard.h"
@@ -43,6 +44,7 @@ struct Deps {
   Random& random;
   functions::Registry& registry;
   functions::PackageStore& packages;
+  functions::FileSystems& file_systems;
   invoke::Invoker& invoker;
   guard::Guard& guard;
   Settings settings;

@@ -53,6 +53,9 @@ ApiResult<void> check_snap_start(const functions::Version& version) {
     return refuse(invalid(
         fmt::format("{} is not supported for SnapStart enabled functions.", version.runtime)));
   }
+  if (!version.file_systems.empty()) {
+    return refuse(invalid("File systems are not supported for SnapStart enabled functions."));
+  }
   if (version.tmp_mb > limits::snap_start_tmp_max_mb) {
     return refuse(invalid(
         fmt::format("Ephemeral storage of more than {} MB is not supported for SnapStart enabled "
