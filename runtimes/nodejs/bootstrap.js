@@ -27,6 +27,7 @@ let current = null; // the invocation under way: { answered }
 let handler = null;
 let handlerIsAsync = false;
 let handlerStreams = false;
+let concurrent = null; // once it serves several events at one time
 
 let functionVersion;
 let functionName;
@@ -221,7 +222,7 @@ function finishStreaming(call, context) {
 async function runStreaming(event) {
   const { ResponseStream } = require('./stream.js');
   const call = current;
-  const stream = new ResponseStream(call, loader.highWaterMark(handler));
+  const stream = new ResponseStream(call, loader.highWaterMark(handler), channel.parts);
   const unfinished = () => new Error('Response stream is not finished.');
   const fail = (error) => {
     if (call.answered) return;
@@ -258,6 +259,10 @@ let afterAnswer = next;
 // ---- start --------------------------------------------------------------------------------------
 
 function fatal(title, error, code) {
+  if (concurrent !== null) {
+    concurrent.fatal(title, error, code);
+    return;
+  }
   log.error(title, error);
   if (!current?.answered) sendError(error);
   process.exit(code);
@@ -290,10 +295,12 @@ async function loadHandler() {
   global[BEFORE_EXIT] = nothing;
   handlerIsAsync = handler.constructor?.name === 'AsyncFunction';
   handlerStreams = loader.streams(handler);
-  if (promisesOnly && !handlerStreams && handler.length >= 3) {
+  const several = process.env.AWS_LAMBDA_MAX_CONCURRENCY !== undefined;
+  if ((promisesOnly || several) && !handlerStreams && handler.length >= 3) {
+    const who = several ? 'a function with several calls at one time' : `nodejs${generation}.x`;
     throw new errors.CallbackHandlerDeprecated(
-      `The handler takes ${handler.length} parameters, but nodejs${generation}.x has no ` +
-        'callbacks: return a promise instead.',
+      `The handler takes ${handler.length} parameters, but ${who} has no callbacks: return a ` +
+        'promise instead.',
     );
   }
 }
@@ -339,23 +346,30 @@ function tellStacks() {
   }
 }
 
+// Several events at one time: concurrent.js reads the channel from here on.
+function serveConcurrently() {
+  concurrent = require('./concurrent.js');
+  concurrent.serve(handler, handlerStreams, promiseContext);
+}
+
 async function start() {
   global[BEFORE_EXIT] = nothing;
   await template?.begin(channel, { rehearse, configure, loader });
   if (template?.kind === 'generic') await template.park(channel);
   configure();
   await loadHandler();
+  const serve = process.env.AWS_LAMBDA_MAX_CONCURRENCY ? serveConcurrently : next;
   if (template?.kind !== 'function') {
     setImmediate(() => {
       channel.send(channel.READY);
       tellStacks();
-      next();
+      serve();
     });
     return;
   }
   await template.park(channel); // sends READY
   readContext(process.env);
-  next();
+  serve();
 }
 
 start().catch((error) => fatal('Uncaught Exception', error, 129));

@@ -155,12 +155,8 @@ function nextEvent() {
   }
 }
 
-// Waits for the next event.
-function receive() {
-  const { frame, at: head, size } = nextEvent();
-  received = now();
-  held = false;
-  sequence = frame.readUInt32LE(head + 8);
+// What an INVOKE says, which lies at [head, head + size) of the buffer.
+function readEvent(frame, head, size) {
   const fixed = head + HEAD;
   const ends = head + size;
   let deadline = frame.readInt32LE(fixed + 4) * 0x100000000 + frame.readUInt32LE(fixed);
@@ -178,6 +174,15 @@ function receive() {
     tenant: flags > AHEAD ? take(flags >>> 1) : undefined,
     payload: take(ends - at),
   };
+}
+
+// Waits for the next event.
+function receive() {
+  const { frame, at, size } = nextEvent();
+  received = now();
+  held = false;
+  sequence = frame.readUInt32LE(at + 8);
+  return readEvent(frame, at, size);
 }
 
 // `label` is the content type of a response or the type of an error; `body` a string or a Buffer.
@@ -272,20 +277,31 @@ function divert(descriptor) {
   credit = 2 * WINDOW;
 }
 
+// What an answer's stream (stream.js) needs.
+const parts = {
+  open: openStream,
+  send: sendPart,
+  wait: waitForCredit,
+  end: () => send(STREAM_END),
+};
+
 module.exports = {
+  HEAD,
+  WINDOW,
+  INVOKE,
+  PART,
+  CREDIT,
   READY,
   INIT_ERROR,
-  INVOKE,
   RESPONSE,
   ERROR,
   PARKED,
   STREAM,
   STREAM_END,
   receive,
+  readEvent,
   send,
-  openStream,
-  sendPart,
-  waitForCredit,
+  parts,
   whenIdle,
   divert,
 };

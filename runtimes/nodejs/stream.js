@@ -3,13 +3,13 @@
 // far as its client keeps up (channel.js). Loaded by the first streaming invocation.
 
 const { Writable } = require('stream');
-const channel = require('./channel.js');
 const errors = require('./errors.js');
 
 const isBytes = (chunk) => typeof chunk === 'string' || chunk instanceof Uint8Array;
 
 class ResponseStream extends Writable {
   #call; // parts go out as long as it is not answered
+  #parts; // where they go: channel.parts, or those of one of several calls
   #started = false; // the function has written
   #opened = false; // the host knows the content type
   #contentType = 'application/octet-stream';
@@ -17,9 +17,10 @@ class ResponseStream extends Writable {
   // Put here by HttpResponseStream.from.
   _onBeforeFirstWrite = undefined;
 
-  constructor(call, highWaterMark) {
+  constructor(call, highWaterMark, parts) {
     super({ decodeStrings: true, highWaterMark });
     this.#call = call;
+    this.#parts = parts;
     // Settles when all is written, or the stream is given up: with the error, or undefined.
     this.done = new Promise((resolve) => {
       this.#settle = resolve;
@@ -59,7 +60,7 @@ class ResponseStream extends Writable {
   #open() {
     if (this.#opened) return;
     this.#opened = true;
-    channel.openStream(this.#contentType);
+    this.#parts.open(this.#contentType);
   }
 
   _write(chunk, _encoding, callback) {
@@ -71,9 +72,9 @@ class ResponseStream extends Writable {
     // What is written after the call has been answered is nobody's.
     while (!this.#call.answered && rest.length > 0) {
       this.#open();
-      rest = rest.subarray(channel.sendPart(rest));
+      rest = rest.subarray(this.#parts.send(rest));
       if (rest.length > 0) {
-        channel.waitForCredit(() => this.#send(rest, callback));
+        this.#parts.wait(() => this.#send(rest, callback));
         return;
       }
     }
@@ -83,7 +84,7 @@ class ResponseStream extends Writable {
   _final(callback) {
     if (!this.#call.answered) {
       this.#open();
-      channel.send(channel.STREAM_END);
+      this.#parts.end();
     }
     callback();
   }

@@ -25,9 +25,21 @@ function set(header) {
   if (sampled || before) flush();
 }
 
+let followed = null; // of several events at one time: answers the header of the one that asks
+let shown = ''; // what is set of theirs
+
+// Each call finds its own header, as long as it asks before the next await.
+function showFollowed() {
+  const header = followed();
+  if (header === undefined || header === shown) return;
+  shown = header;
+  pending = header;
+}
+
 function watch() {
   Object.defineProperty(process, 'env', {
     get() {
+      if (followed !== null) showFollowed();
       if (pending !== undefined) flush();
       return variables;
     },
@@ -39,4 +51,8 @@ function watch() {
   });
 }
 
-module.exports = { set, watch };
+function follow(headerOfCall) {
+  followed = headerOfCall;
+}
+
+module.exports = { set, watch, follow };

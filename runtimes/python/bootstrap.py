@@ -35,6 +35,7 @@ import time  # noqa: E402
 import mayfly_log as log  # noqa: E402
 import mayfly_context as contexts  # noqa: E402
 
+_SEVERAL = int(os.environ.get("AWS_LAMBDA_MAX_CONCURRENCY") or 0)
 _SNAP_START = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
 
 if _TEMPLATE:
@@ -425,6 +426,17 @@ def _enter_child():
     _encode = _encoder()
 
 
+def _work(channel, guard=None):
+    """What one of several processes does."""
+    sink = log.setup(guard)
+    try:
+        handler = _load(os.environ.get("_HANDLER", ""))
+    except Exception as error:  # pylint: disable=broad-except
+        _report(channel, sink, error, 1)
+    channel.send(READY)
+    _serve(channel, handler, sink)
+
+
 def _tell_stacks():
     """At this signal (src/sandbox/evidence.h) the stacks of all threads go to standard error, by a
     handler in C: in a busy loop, too."""
@@ -446,6 +458,12 @@ def main():
     _tell_stacks()
     sys.stdout = _NoBuffer(sys.stdout)
     sys.stderr = _NoBuffer(sys.stderr)
+    if _SEVERAL:
+        import mayfly_workers
+
+        _lay_out_path()
+        workers = mayfly_workers.Workers(_SEVERAL, Channel, (READY, INIT_ERROR, ERROR))
+        workers.run(lambda channel: _work(channel, workers.logging))
     channel = Channel(3)
     # A child keeps the template object: freeing it would write to memory that it shares.
     template = None

@@ -37,9 +37,10 @@ def _level_bits(levelno):
 class Sink:
     """Owns the descriptor for frames; without one, records go to standard output."""
 
-    def __init__(self, descriptor, as_json):
+    def __init__(self, descriptor, as_json, guard=None):
         self._descriptor = descriptor
         self._json = as_json
+        self._guard = guard  # where several processes write: records are written one by one
 
     def log(self, message, kind=_TEXT):
         if self._descriptor is None:
@@ -47,6 +48,13 @@ class Sink:
             return
         data = message.encode("utf-8", "replace")
         data = _FRAME.pack(kind, len(data), time.time_ns() // 1000) + data
+        if self._guard is None:
+            self._write(data)
+            return
+        with self._guard:
+            self._write(data)
+
+    def _write(self, data):
         view = memoryview(data)
         while view:
             try:
@@ -138,14 +146,14 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps(out, ensure_ascii=False, default=str) + "\n"
 
 
-def setup():
+def setup(guard=None):
     as_json = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
     level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
     level = "DEBUG" if level == "TRACE" else level
     descriptor = os.environ.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
     if descriptor:
         os.set_inheritable(int(descriptor), False)  # not for what the function starts
-    sink = Sink(int(descriptor) if descriptor else None, as_json)
+    sink = Sink(int(descriptor) if descriptor else None, as_json, guard)
     logging.Formatter.converter = time.gmtime
     handler = _Handler(sink, as_json or level != "")
     if as_json:

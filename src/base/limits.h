@@ -55,6 +55,12 @@ inline constexpr int memory_min_mb = 128;
 inline constexpr int memory_max_mb = 10'240;
 inline constexpr int memory_mb_per_vcpu = 1'769;
 inline constexpr int timeout_max_seconds = 900;
+// Lambda Managed Instances: developer guide, and the API model's bounds.
+inline constexpr int managed_memory_min_mb = 2'048;
+inline constexpr int managed_memory_max_mb = 32'768;
+inline constexpr int managed_timeout_max_seconds = 5'400;  // of events; who waits gets 900
+inline constexpr int max_concurrency_per_environment = 1'600;
+inline constexpr int capacity_provider_vcpus_default = 400;
 inline constexpr int tmp_min_mb = 512;
 inline constexpr int tmp_max_mb = 10'240;
 inline constexpr int instance_fds = 1024;

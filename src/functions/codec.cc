@@ -88,7 +88,8 @@ void fields(Io& io, T& x)
   io(25, x.application_log_level)(26, x.system_log_level)(27, x.log_group)(28, x.tracing_mode);
   io(29, x.dead_letter_arn)(30, x.extra);
   io(40, x.update_runtime_on)(41, x.runtime_version_arn)(42, x.snap_start)(43, x.per_tenant);
-  io(60, x.file_systems);
+  io(60, x.capacity_provider_arn)(61, x.max_concurrency)(62, x.memory_gib_per_vcpu);
+  io(63, x.file_systems);
 }
 
 template <class Io, class T>
@@ -138,6 +139,7 @@ void fields(Io& io, T& x)
   io(5, x.last_published)(6, x.aliases)(7, x.tags)(8, x.permissions)(9, x.policy_revisions);
   io(10, x.urls)(11, x.event_configs)(12, x.reserved_concurrency)(13, x.created);
   io(14, x.provisioned)(15, x.allow_recursion)(20, x.code_signing_config_arn);
+  io(30, x.latest_published);
 }
 
 template <class Io, class T>
@@ -155,6 +157,16 @@ void fields(Io& io, T& x)
 {
   io(1, x.scope.account.value)(2, x.scope.region.value)(3, x.id)(4, x.description);
   io(5, x.publishers)(6, x.untrusted)(7, x.tags)(8, x.modified);
+}
+
+template <class Io, class T>
+void fields(Io& io, T& x)
+  requires std::is_same_v<std::remove_const_t<T>, CapacityProvider>
+{
+  io(1, x.scope.account.value)(2, x.scope.region.value)(3, x.name)(4, x.subnets);
+  io(5, x.security_groups)(6, x.operator_role)(7, x.architectures)(8, x.allowed_instances);
+  io(9, x.excluded_instances)(10, x.vcpus_max)(11, x.scaling_mode)(12, x.targets)(13, x.tags);
+  io(14, x.modified);
 }
 
 class Encoder {
@@ -331,6 +343,7 @@ std::string encode(const Function& function) { return encode_record(function); }
 std::string encode(const Version& version) { return encode_record(version); }
 std::string encode(const LayerVersion& layer) { return encode_record(layer); }
 std::string encode(const CodeSigningConfig& config) { return encode_record(config); }
+std::string encode(const CapacityProvider& provider) { return encode_record(provider); }
 Result<Function> decode_function(std::string_view bytes) {
   return decode_record<Function>(bytes, "function");
 }
@@ -342,6 +355,9 @@ Result<LayerVersion> decode_layer(std::string_view bytes) {
 }
 Result<CodeSigningConfig> decode_code_signing_config(std::string_view bytes) {
   return decode_record<CodeSigningConfig>(bytes, "code signing configuration");
+}
+Result<CapacityProvider> decode_capacity_provider(std::string_view bytes) {
+  return decode_record<CapacityProvider>(bytes, "capacity provider");
 }
 
 }  // namespace mayfly::functions

@@ -21,9 +21,11 @@ std::string encode(const Function& function);
 std::string encode(const Version& version);
 std::string encode(const LayerVersion& layer);
 std::string encode(const CodeSigningConfig& config);
+std::string encode(const CapacityProvider& provider);
 Result<Function> decode_function(std::string_view bytes);
 Result<Version> decode_version(std::string_view bytes);
 Result<LayerVersion> decode_layer(std::string_view bytes);
 Result<CodeSigningConfig> decode_code_signing_config(std::string_view bytes);
+Result<CapacityProvider> decode_capacity_provider(std::string_view bytes);
 
 }  // namespace mayfly::functions

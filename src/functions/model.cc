@@ -14,6 +14,11 @@ std::string LayerVersion::arn() const {
                      name, version);
 }
 
+std::string CapacityProvider::arn() const {
+  return fmt::format("arn:aws:lambda:{}:{}:capacity-provider:{}", scope.region.str(),
+                     scope.account.str(), name);
+}
+
 std::string CodeSigningConfig::arn() const {
   return fmt::format("arn:aws:lambda:{}:{}:code-signing-config:{}", scope.region.str(),
                      scope.account.str(), id);

@@ -71,7 +71,11 @@ struct Version {
   std::string update_runtime_on;    // "FunctionUpdate", "Manual"
   std::string runtime_version_arn;  // with "Manual"
   std::vector<FileSystemMount> file_systems;
-  bool snap_start = false;  // published versions are initialised once, ahead of calls
+  bool snap_start = false;          // published versions are initialised once, ahead of calls
+  // On a capacity provider; empty: not.
+  std::string capacity_provider_arn;
+  int max_concurrency = 0;         // calls that one environment runs at one time; 0: by runtime
+  double memory_gib_per_vcpu = 0;  // 0: not set
 };
 
 struct Alias {
@@ -137,8 +141,16 @@ struct Function {
   bool allow_recursion = false;
   std::string code_signing_config_arn;  // empty: none
   WallTime created{};
+  std::optional<Version> latest_published;  // $LATEST.PUBLISHED, of functions on capacity providers
 
   std::string arn() const;  // unqualified
+  // Every version there is: $LATEST, $LATEST.PUBLISHED, the numbered ones.
+  template <class Visit>
+  void for_each_version(Visit visit) const {
+    visit(latest);
+    if (latest_published) visit(*latest_published);
+    for (const auto& [number, version] : versions) visit(version);
+  }
 };
 
 struct LayerVersion {
@@ -164,6 +176,26 @@ struct CodeSigningConfig {
   std::string description;
   std::vector<std::string> publishers;  // ARNs of signing profile versions
   SigningPolicy untrusted = SigningPolicy::warn;
+  std::map<std::string, std::string> tags;
+  WallTime modified{};
+
+  std::string arn() const;
+};
+
+// Where functions of Managed Instances run. Here that is this machine, whatever the record says; of
+// the record MaxVCpuCount alone has an effect.
+struct CapacityProvider {
+  Scope scope;
+  std::string name;
+  std::vector<std::string> subnets;
+  std::vector<std::string> security_groups;
+  std::string operator_role;
+  std::vector<std::string> architectures;
+  std::vector<std::string> allowed_instances;
+  std::vector<std::string> excluded_instances;
+  int vcpus_max = 0;
+  std::string scaling_mode;
+  std::map<std::string, double> targets;  // metric → target of its scaling policy
   std::map<std::string, std::string> tags;
   WallTime modified{};
 

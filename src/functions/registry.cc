@@ -52,7 +52,7 @@ struct LayerFamily {
 class StoredRegistry final : public Registry {
  public:
   StoredRegistry(io::Loop& loop, store::Store& store)
-      : store_(store), released_(loop), code_signing_(loop, store) {}
+      : store_(store), released_(loop), code_signing_(loop, store), capacity_(loop, store) {}
 
   Result<> load();
 
@@ -96,6 +96,7 @@ class StoredRegistry final : public Registry {
   io::Task<Result<>> remove_layer(const Scope& scope, std::string_view name, int version) override;
 
   CodeSigningConfigs& code_signing() override { return code_signing_; }
+  CapacityProviders& capacity() override { return capacity_; }
 
   void on_change(std::function<void(const Scope&, const FunctionName&)> listener) override {
     listeners_.push_back(std::move(listener));
@@ -147,6 +148,7 @@ class StoredRegistry final : public Registry {
   std::map<std::string, std::pair<Scope, FunctionName>, std::less<>> urls_;
   std::map<LayerKey, LayerFamily> layers_;
   CodeSigningConfigs code_signing_;
+  CapacityProviders capacity_;
   std::size_t count_ = 0;
   std::vector<std::function<void(const Scope&, const FunctionName&)>> listeners_;
 };
@@ -216,7 +218,8 @@ Result<> StoredRegistry::load_layers() {
 Result<> StoredRegistry::load() {
   TRY(load_functions());
   TRY(load_layers());
-  return code_signing_.load();
+  TRY(code_signing_.load());
+  return capacity_.load();
 }
 
 void StoredRegistry::index_urls(const Function& function) {
@@ -246,7 +249,14 @@ Result<Resolved> StoredRegistry::resolve(const Scope& scope, const FunctionName&
   const Function* function = find(scope, name);
   if (!function) return fail(ErrorKind::not_found, "no function " + name.str());
   Resolved out{.function = function, .version = &function->latest, .invoked_arn = function->arn()};
-  if (qualifier.empty()) return out;
+  auto on_published = [&]() -> Result<Resolved> {
+    out.version = &*function->latest_published;
+    return out;
+  };
+  if (qualifier.empty()) {
+    bool managed = !function->latest.capacity_provider_arn.empty();
+    return managed && function->latest_published ? on_published() : out;
+  }
   out.invoked_arn += ":" + std::string(qualifier);
   if (qualifier == "$LATEST") return out;
   std::string number_text(qualifier);
@@ -263,6 +273,7 @@ Result<Resolved> StoredRegistry::resolve(const Scope& scope, const FunctionName&
     }
     if (number_text == "$LATEST") return out;
   }
+  if (number_text == "$LATEST.PUBLISHED" && function->latest_published) return on_published();
   int number = 0;
   auto [end, error] =
       std::from_chars(number_text.data(), number_text.data() + number_text.size(), number);

@@ -14,8 +14,8 @@
 
 #include "base/random.h"
 #include "base/result.h"
-#include "functions/code_signing.h"
 #include "functions/model.h"
+#include "functions/records.h"
 #include "store/store.h"
 
 namespace mayfly::functions {
@@ -33,7 +33,8 @@ class Registry {
   // Every function of every scope, for work at start and for collecting packages.
   virtual void for_each(const std::function<void(const Function&)>& visit) const = 0;
   virtual void for_each_layer(const std::function<void(const LayerVersion&)>& visit) const = 0;
-  // `qualifier` empty: $LATEST. An alias with weights draws by `random`.
+  // `qualifier` empty: $LATEST, or $LATEST.PUBLISHED of a function on a capacity provider that has
+  // one. An alias with weights draws by `random`.
   virtual Result<Resolved> resolve(const Scope& scope, const FunctionName& name,
                                    std::string_view qualifier, Random& random) const = 0;
 
@@ -58,6 +59,7 @@ class Registry {
                                           int version) = 0;
 
   virtual CodeSigningConfigs& code_signing() = 0;
+  virtual CapacityProviders& capacity() = 0;
 
   // Called on the loop after a function changed or went away (instance pools retire old versions).
   virtual void on_change(std::function<void(const Scope&, const FunctionName&)> listener) = 0;

@@ -93,6 +93,11 @@ class GuestChannel {
   // The request lives until the task ends.
   virtual io::Task<Result<InvokeReply>> invoke(const InvokeRequest& request, Deadline deadline) = 0;
   virtual void cancel() = 0;
+  // The guest was started for `most` events at one time (AWS_LAMBDA_MAX_CONCURRENCY). Called before
+  // wait_init(); from then on invoke() may be called while others wait, and answers come in any
+  // order. Deadlines are the callers' business: invoke() gets none, and lasts until the guest has
+  // answered or gone away.
+  virtual void share(int most) = 0;
   // Requests of extensions that arrive here go to this one, which outlives the channel. False: no
   // port is served here.
   virtual bool serve_extensions(ExtensionApi&) { return false; }

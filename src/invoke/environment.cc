@@ -29,13 +29,12 @@ std::string new_trace_header(const Deps& deps) {
                      deps.random.hex(12), deps.random.hex(8));
 }
 
-// Of a streamed answer what has been written of it, whether or not somebody took it.
-std::uint64_t answer_bytes(const Request& request, const events::Outcome& outcome) {
+}  // namespace
+
+std::uint64_t Environment::answer_bytes(const Request& request, const events::Outcome& outcome) {
   if (!request.stream) return outcome.payload.size();
   return request.stream->flow.taken() + request.stream->flow.waiting();
 }
-
-}  // namespace
 
 Environment::Environment(const Deps& deps, LogBuffer& buffer,
                          std::shared_ptr<const Runnable> runnable, sandbox::RuntimeChoice runtime)
@@ -165,18 +164,20 @@ void Environment::take_up(std::vector<io::Fd>& listeners, const InstanceId& id) 
   stop_reason_.reset();
   gone_.reset();
   if (doomed_) kill();
+  if (shares()) log_.share();
   log_.attach(instance_->take_output(), instance_->take_framed_log(),
               instance_->take_companion_output());
   if (!listeners.empty()) endpoint_ = deps_.serve_endpoint(std::move(listeners[0]), id);
 }
 
 io::Task<Result<std::optional<Failure>>> Environment::await_ready(Deadline deadline) {
+  if (shares()) channel_->share(runnable_->max_concurrency);
   auto reply = co_await init_guest(deadline);
   call_done_.set();
   log_.drain();
   if (extensions_) extensions_->end_init();
   if (reply && reply->ok) {
-    instance_->set_cpu_millis(cpu_millis(runnable_->memory_mb));
+    instance_->set_cpu_millis(cpu_millis(*runnable_));
     meter_.begin(instance_->stats(), deps_.loop.now());
     co_return std::nullopt;
   }
@@ -231,7 +232,7 @@ void Environment::doom() {
 }
 
 void Environment::freeze() {
-  if (frozen_ || !reusable()) return;
+  if (frozen_ || !reusable() || shares()) return;  // what shares is never at rest, as in the cloud
   instance_->freeze();
   frozen_ = true;
 }
@@ -286,19 +287,19 @@ io::Task<std::optional<Failure>> Environment::boot_in_invoke(const Request& requ
   co_return failure;
 }
 
-void Environment::put_on_wire(const Request& request) {
+void Environment::put_on_wire(const Request& request, guest::InvokeRequest& wire) {
   const auto& event = request.event;
-  wire_.request_id = event.id.str();
-  wire_.payload = event.payload;
-  wire_.invoked_function_arn = request.invoked_arn;
-  wire_.trace_header = event.trace_header.empty() ? new_trace_header(deps_) : event.trace_header;
-  wire_.client_context = event.client_context;
-  wire_.tenant_id = runnable_->tenant_id;
-  wire_.stream = request.stream;
+  wire.request_id = event.id.str();
+  wire.payload = event.payload;
+  wire.invoked_function_arn = request.invoked_arn;
+  wire.trace_header = event.trace_header.empty() ? new_trace_header(deps_) : event.trace_header;
+  wire.client_context = event.client_context;
+  wire.tenant_id = runnable_->tenant_id;
+  wire.stream = request.stream;
 }
 
 std::uint32_t Environment::send_ahead(const Request& request) {
-  put_on_wire(request);
+  put_on_wire(request, wire_);
   wire_.limit = std::chrono::seconds(runnable_->timeout_seconds);
   sent_ahead_ = true;
   return channel_->send_ahead(wire_);
@@ -311,7 +312,7 @@ io::Task<Result<guest::InvokeReply>> Environment::exchange(const Request& reques
     if (reply || reply.error().kind != ErrorKind::conflict) co_return reply;
     number_ = 0;
   }
-  put_on_wire(request);
+  put_on_wire(request, wire_);
   auto wall_deadline = deps_.loop.clock().wall() + (deadline - deps_.loop.now());
   wire_.deadline_epoch_ms = epoch_millis(wall_deadline);
   if (extensions_) extensions_->invoke(wire_);
@@ -327,33 +328,15 @@ io::Task<std::optional<Failure>> Environment::call(const Request& request, Deadl
   call_done_.set();
   busy_ = reply ? reply->busy : std::nullopt;
   unread_ = Drain::all;
-  auto& outcome = verdict.outcome;
   if (reply) {
     if (reply->output == guest::Output::read) unread_ = Drain::nothing;
     bool told = reply->output == guest::Output::unknown && channel_->answer_was_told();
     if (told) unread_ = Drain::told;
-    if (!reply->content_type.empty()) outcome.content_type = std::move(reply->content_type);
-    outcome.payload = std::move(reply->payload);
-    outcome.streamed = reply->streamed;
-    if (reply->is_error) {
-      outcome.kind = events::Outcome::Kind::function_error;
-      outcome.error_class = "Unhandled";
-      outcome.error_type = std::move(reply->error_type);
-      verdict.kind = InvocationOutcome::function_error;
-    } else if (request.stream && !request.stream->begun) {
-      request.stream->begin(outcome.content_type);
-      request.stream->flow.push(std::exchange(outcome.payload, {}));
-    }
+    take_reply(request, *std::move(reply), verdict);
     co_return std::nullopt;
   }
   if (reply.error().kind == ErrorKind::too_large) {
-    outcome.kind = events::Outcome::Kind::function_error;
-    outcome.error_class = "Unhandled";
-    outcome.error_type = "Function.ResponseSizeTooLarge";
-    outcome.payload = too_large_payload(reply.error().message);
-    verdict.kind = InvocationOutcome::function_error;
-    report.status = Status::error;
-    report.error_type = "Function.ResponseSizeTooLarge";
+    refuse_reply(reply.error(), verdict, report);
     co_return std::nullopt;
   }
   if (reply.error().kind == ErrorKind::timeout) {
@@ -363,6 +346,33 @@ io::Task<std::optional<Failure>> Environment::call(const Request& request, Deadl
     co_return timed_out(limit);
   }
   co_return co_await find_cause();
+}
+
+void Environment::take_reply(const Request& request, guest::InvokeReply reply, Verdict& verdict) {
+  auto& outcome = verdict.outcome;
+  if (!reply.content_type.empty()) outcome.content_type = std::move(reply.content_type);
+  outcome.payload = std::move(reply.payload);
+  outcome.streamed = reply.streamed;
+  if (reply.is_error) {
+    outcome.kind = events::Outcome::Kind::function_error;
+    outcome.error_class = "Unhandled";
+    outcome.error_type = std::move(reply.error_type);
+    verdict.kind = InvocationOutcome::function_error;
+  } else if (request.stream && !request.stream->begun) {
+    request.stream->begin(outcome.content_type);
+    request.stream->flow.push(std::exchange(outcome.payload, {}));
+  }
+}
+
+void Environment::refuse_reply(const Error& error, Verdict& verdict, Report& report) {
+  auto& outcome = verdict.outcome;
+  outcome.kind = events::Outcome::Kind::function_error;
+  outcome.error_class = "Unhandled";
+  outcome.error_type = "Function.ResponseSizeTooLarge";
+  outcome.payload = too_large_payload(error.message);
+  verdict.kind = InvocationOutcome::function_error;
+  report.status = Status::error;
+  report.error_type = "Function.ResponseSizeTooLarge";
 }
 
 void Environment::begin(const Request& request, std::uint32_t number) {
@@ -377,6 +387,7 @@ void Environment::begin(const Request& request, std::uint32_t number) {
 }
 
 io::Task<Verdict> Environment::invoke(const Request& request) {
+  if (shares()) co_return co_await invoke_shared(request);
   if (!std::exchange(begun_, false)) begin(request);
   begun_ = false;
   Verdict verdict;

@@ -70,6 +70,12 @@ class Environment {
   // Shutdown phase, and waits until all of it is gone.
   io::Task<void> end();
 
+  // Several calls at one time (environment_shared.cc), where Runnable::max_concurrency says so:
+  // invoke() may be called while others run. A call that runs out of time is told so, and goes on
+  // in the guest, where it keeps its place: late() counts those.
+  bool shares() const { return runnable_->shares(); }
+  int late() const { return late_; }
+
   // Kills the jail, also one that is being launched; whatever waits for it ends soon.
   void doom();
   void freeze();
@@ -91,6 +97,8 @@ class Environment {
 
   // Called when the jail ends by itself while no invocation runs.
   std::function<void()> on_idle_exit;
+  // A call that had run out of time has left the guest.
+  std::function<void()> on_place_free;
   MonoTime idle_since{};
   MonoTime retires = MonoTime::max();  // runs no event that comes later
   bool spare = false;                  // started ahead of demand, and no caller has had it
@@ -123,6 +131,7 @@ class Environment {
   bool takes_part() const { return extensions_ && extensions_->take_part(); }
   bool hears() const { return extensions_ && extensions_->hears(); }
   void fail_call(const Failure& failure, std::string_view request_id, Report& report);
+  void tell_failure(const Failure& failure, std::string_view request_id, Report& report);
   void end_call(Verdict& verdict, Report& report);
   void tell_init_start();
   void tell_init_report(Duration took, Status status, std::string_view error_type);
@@ -133,7 +142,17 @@ class Environment {
   io::Task<std::optional<Failure>> call(const Request& request, Deadline deadline, Duration limit,
                                         Verdict& verdict, Report& report);
   io::Task<Result<guest::InvokeReply>> exchange(const Request& request, Deadline deadline);
-  void put_on_wire(const Request& request);
+  void put_on_wire(const Request& request, guest::InvokeRequest& wire);
+  struct SharedCall;
+  io::Task<Verdict> invoke_shared(const Request& request);
+  io::Task<std::optional<Failure>> call_shared(const Request& request, MonoTime begun,
+                                               Verdict& verdict, Report& report);
+  io::Task<void> run_shared(std::shared_ptr<SharedCall> call);
+  void measure_shared(Verdict& verdict);
+  // Of a streamed answer what has been written of it, whether or not somebody took it.
+  static std::uint64_t answer_bytes(const Request& request, const events::Outcome& outcome);
+  void take_reply(const Request& request, guest::InvokeReply reply, Verdict& verdict);
+  void refuse_reply(const Error& error, Verdict& verdict, Report& report);
   void write_start(const Request& request);
   void write_end(Report& report);
   // Reads the accounts of the jail, where that is due after a call of this length.
@@ -184,6 +203,10 @@ class Environment {
   Drain unread_ = Drain::all;
   guest::InvokeRequest wire_;  // kept for the memory it has
   std::uint64_t calls_ = 0;
+  // Of several calls at one time: those the guest has, and of them those whose callers have left.
+  int in_guest_ = 0;
+  int late_ = 0;
+  MonoTime measured_at_{};
   MemoryGrowth growth_;
   std::unique_ptr<AutopsyFindings> findings_;
   int max_memory_used_mb_ = 0;

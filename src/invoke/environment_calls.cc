@@ -58,13 +58,18 @@ void Environment::stop(std::string_view reason) {
   if (!stop_reason_) stop_reason_ = reason;
 }
 
-void Environment::fail_call(const Failure& failure, std::string_view request_id, Report& report) {
+void Environment::tell_failure(const Failure& failure, std::string_view request_id,
+                               Report& report) {
   WallTime now = deps_.loop.clock().platform();
   report.status = failure.status;
   report.error_type = failure.error_type;
   auto text = log_line(failure, request_id, now);
   if (!text.empty() && !runnable_->json_logs) log_.platform(text);
   if (!text.empty() && hears()) extensions_->tell(fault_logs_event(text, now), EventForm::logs);
+}
+
+void Environment::fail_call(const Failure& failure, std::string_view request_id, Report& report) {
+  tell_failure(failure, request_id, report);
   // Whatever is left of the tree ends with its main process; nothing of it is used again.
   if (!dying_) stop(failure.status == Status::timeout ? "timeout" : "failure");
 }

@@ -1,5 +1,7 @@
 #include "invoke/environment_log.h"
 
+#include <algorithm>
+
 #include "invoke/telemetry_feed.h"
 
 namespace mayfly::invoke {
@@ -87,6 +89,12 @@ void EnvironmentLog::line(std::string_view text, WallTime time, Author author) {
     feed_->line(author == Author::function ? TelemetryKind::function : TelemetryKind::extension,
                 text, time);
   }
+  std::string_view request_id = request_id_;
+  if (shared_) {
+    Open* owner = owner_of(text, author);
+    if (owner != nullptr && owner->want_tail) owner->tail.add_line(text);
+    if (author != Author::platform) request_id = owner ? owner->request_id : std::string_view();
+  }
   if (want_tail_) tail_.add_line(text);
   observer_.log_line({.scope = identity_.scope,
                       .instance = identity_.instance,
@@ -94,10 +102,38 @@ void EnvironmentLog::line(std::string_view text, WallTime time, Author author) {
                       .version = identity_.version,
                       .group = identity_.group,
                       .stream = identity_.stream,
-                      .request_id = request_id_,
+                      .request_id = request_id,
                       .time = time,
                       .text = text,
                       .platform = author == Author::platform});
+}
+
+EnvironmentLog::Open* EnvironmentLog::owner_of(std::string_view text, Author author) {
+  if (author == Author::extension) return nullptr;
+  Open* best = nullptr;
+  std::size_t at = std::string_view::npos;
+  for (auto& one : open_) {
+    auto found = author == Author::platform ? (one.request_id == request_id_ ? 0 : text.npos)
+                                            : text.find(one.request_id);
+    if (found < at) {
+      at = found;
+      best = &one;
+    }
+  }
+  return best;
+}
+
+void EnvironmentLog::open(std::string_view request_id, bool want_tail) {
+  open_.push_back({.request_id = std::string(request_id), .want_tail = want_tail});
+}
+
+std::string EnvironmentLog::close_request(std::string_view request_id) {
+  auto at = std::ranges::find(open_, request_id, &Open::request_id);
+  if (at == open_.end()) return {};
+  auto tail = at->tail.take();
+  if (at != std::prev(open_.end())) *at = std::move(open_.back());
+  open_.pop_back();
+  return tail;
 }
 
 void EnvironmentLog::begin(std::string_view request_id, bool want_tail) {
@@ -132,6 +168,7 @@ void EnvironmentLog::drain(Drain what) {
       total += **got;
       if (**got < buffer_.size()) break;  // a short read emptied the pipe
     }
+    if (shared_) continue;  // what is not whole may be another request's, which goes on
     source->lines.flush([&](std::string_view text) { line(text, now, author_of(*source)); });
     source->frames.flush([&](std::string_view text, std::optional<WallTime> time) {
       line(text, time.value_or(now), author_of(*source));

@@ -57,6 +57,13 @@ class EnvironmentLog {
   void drain(Drain what = Drain::all);
   // Since begin(): the function has written something.
   bool wrote() const { return wrote_; }
+  // Several requests at one time, from now on: a line of the function belongs to the request whose
+  // id it names (JSON records do, and text lines of the languages' own logging).
+  void share() { shared_ = true; }
+  void open(std::string_view request_id, bool want_tail);
+  std::string close_request(std::string_view request_id);  // answers the tail
+  // Whose the platform's next lines are; "": nobody's.
+  void speak_of(std::string_view request_id) { request_id_ = request_id; }
   // A line of the platform itself.
   void platform(std::string_view text);
   // From now on what the function writes goes there, up to `most` bytes, instead of into the log;
@@ -82,6 +89,12 @@ class EnvironmentLog {
   void digest(Source& source, std::string_view bytes);
   enum class Author { function, extension, platform };
   static Author author_of(const Source& source);
+  struct Open {
+    std::string request_id;
+    bool want_tail = false;
+    LogTail tail{limits::invoke_log_tail_bytes};
+  };
+  Open* owner_of(std::string_view text, Author author);
   void line(std::string_view text, WallTime time, Author author);
 
   io::Loop& loop_;
@@ -92,6 +105,8 @@ class EnvironmentLog {
   std::string request_id_;
   bool want_tail_ = false;
   bool wrote_ = false;
+  bool shared_ = false;
+  std::vector<Open> open_;  // where several requests are open
   std::string* captured_ = nullptr;
   std::size_t capture_most_ = 0;
   bool capture_cut_ = false;

@@ -10,7 +10,7 @@ namespace mayfly::invoke {
 namespace {
 
 // Developer guide, "Defined runtime environment variables": reserved keys.
-constexpr std::array<std::string_view, 18> reserved{
+constexpr std::array<std::string_view, 19> reserved{
     "_HANDLER",
     "_X_AMZN_TRACE_ID",
     "AWS_ACCESS_KEY",
@@ -23,6 +23,7 @@ constexpr std::array<std::string_view, 18> reserved{
     "AWS_LAMBDA_INITIALIZATION_TYPE",
     "AWS_LAMBDA_LOG_GROUP_NAME",
     "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_MAX_CONCURRENCY",
     "AWS_LAMBDA_RUNTIME_API",
     "AWS_REGION",
     "AWS_SECRET_ACCESS_KEY",
@@ -54,6 +55,9 @@ void put_platform(Variables& into, const Runnable& runnable, const sandbox::Runt
   if (!runnable.snap_start) {  // developer guide, "Monitoring for Lambda SnapStart"
     into["AWS_LAMBDA_LOG_GROUP_NAME"] = runnable.log_group;
     into["AWS_LAMBDA_LOG_STREAM_NAME"] = log_stream;
+  }
+  if (runnable.shares()) {
+    into["AWS_LAMBDA_MAX_CONCURRENCY"] = std::to_string(runnable.max_concurrency);
   }
   into["AWS_LAMBDA_LOG_FORMAT"] = runnable.json_logs ? "JSON" : "Text";
   if (!runnable.application_log_level.empty()) {
@@ -92,7 +96,7 @@ void put_environment(sandbox::Spec& spec, const Variables& variables) {
 }  // namespace
 
 Duration init_limit(const Runnable& runnable) {
-  if (!runnable.snap_start) return limits::init_time;
+  if (!runnable.snap_start && !runnable.shares()) return limits::init_time;
   return std::max<Duration>(limits::snapshot_init_time_min,
                             std::chrono::seconds(runnable.timeout_seconds));
 }
@@ -105,6 +109,11 @@ std::uint32_t cpu_millis(int memory_mb) {
   return static_cast<std::uint32_t>(std::max(1, memory_mb * 1000 / limits::memory_mb_per_vcpu));
 }
 
+std::uint32_t cpu_millis(const Runnable& runnable) {
+  if (runnable.cpu_millis > 0) return static_cast<std::uint32_t>(runnable.cpu_millis);
+  return cpu_millis(runnable.memory_mb);
+}
+
 bool is_reserved_variable(std::string_view name) {
   return name.starts_with('_') || std::ranges::binary_search(reserved, name);
 }
@@ -113,7 +122,7 @@ namespace {
 
 void put_limits(sandbox::Spec& spec, const Runnable& runnable) {
   spec.limits.memory_bytes = static_cast<std::uint64_t>(runnable.memory_mb) * limits::mib;
-  spec.limits.cpu_millis = std::max(init_cpu_millis, cpu_millis(runnable.memory_mb));
+  spec.limits.cpu_millis = std::max(init_cpu_millis, cpu_millis(runnable));
   spec.limits.processes = limits::instance_processes;
   spec.limits.files = limits::instance_fds;
   spec.limits.tmp_bytes = static_cast<std::uint64_t>(runnable.tmp_mb) * limits::mib;
@@ -274,6 +283,8 @@ bool is_read_at_start(std::string_view name) {
 
 std::string forking_refused(const Runnable& runnable, const sandbox::RuntimePack& pack) {
   if (!pack.forks) return "the runtime cannot be forked";
+  // Its processes are initialised one by one, so that they have no connection in common.
+  if (runnable.shares() && pack.language == "python") return "it runs several processes";
   if (auto reason = opted_out(runnable); !reason.empty()) return reason;
   return has_external(runnable);
 }

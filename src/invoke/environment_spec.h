@@ -16,11 +16,13 @@ inline constexpr std::uint16_t endpoint_port = 4566;
 
 // Processor share by the cloud's formula: one vCPU per 1,769 MB.
 std::uint32_t cpu_millis(int memory_mb);
+std::uint32_t cpu_millis(const Runnable& runnable);
 
 // The cloud lends a starting environment more than its share; so do we, until it is ready.
 inline constexpr std::uint32_t init_cpu_millis = 2000;
 
-// How long the Init phase may take: with SnapStart it is over before anybody calls.
+// How long the Init phase may take: with SnapStart, and where several calls share an environment
+// (developer guide, "Lambda Managed Instances execution environment"), it may take minutes.
 Duration init_limit(const Runnable& runnable);
 
 // Whether the platform sets this variable itself, so that a function's own value is not used.

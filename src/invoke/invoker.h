@@ -59,12 +59,21 @@ struct Runnable {
   bool snap_start = false;
   // Environments belong to one tenant each; the invoker names whose, and its key, for each call.
   bool per_tenant = false;
+  // Calls that one environment runs at one time, and processors it has then (0: by its memory).
+  int max_concurrency = 1;
+  int cpu_millis = 0;
+  bool managed = false;           // it runs on a capacity provider (Lambda Managed Instances)
+  std::string capacity_key = {};  // which one, and the processors of all its environments
+  int capacity_cpu_millis = 0;
   std::string tenant_id = {};
   std::string tenant_key = {};
 
   // What environments are shared by: the configuration and, where it isolates them, the tenant.
   const std::string& environments_key() const { return per_tenant ? tenant_key : pool_key; }
+  // Its calls share environments, if it be one at a time: they run as on Managed Instances.
+  bool shares() const { return managed || max_concurrency > 1; }
   std::string_view initialization_type() const {
+    if (managed) return "lambda-managed-instances";
     if (snap_start) return "snap-start";
     return provisioned > 0 ? "provisioned-concurrency" : "on-demand";
   }

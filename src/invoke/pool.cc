@@ -62,6 +62,7 @@ Lease Pool::take_idle(const Runnable& runnable) {
   auto found = groups_.find(runnable.environments_key());
   if (found == groups_.end()) return nullptr;
   Group& group = *found->second;
+  if (shares(group)) return group.waiters.empty() ? take_place(group) : nullptr;
   // Who came first goes first, and quick calls may be worth a moment of waiting.
   if (!group.idle.empty() && holds(group)) return nullptr;
   Lease environment = pop_idle(group);
@@ -73,6 +74,7 @@ Lease Pool::take_idle(const Runnable& runnable) {
 
 void Pool::put_back(Lease environment) {
   Group& group = *groups_.find(environment->runnable().environments_key())->second;
+  if (shares(group)) return return_place(group, *environment);
   std::erase_if(group.busy,
                 [&](const Seat& seat) { return seat.environment == environment.get(); });
   store_idle(group, std::move(environment));
@@ -90,6 +92,7 @@ Lease Pool::pop_idle(Group& group) {
 
 // Where another environment costs little, the next caller of a function in use finds one.
 void Pool::keep_spares(Group& group) {
+  if (shares(group)) return;
   MonoTime now = deps_.loop.now();
   bool in_use = now - std::exchange(group.leased_at, now) < in_use_within;
   auto wanted = static_cast<std::size_t>(std::max(0, deps_.settings.spares));
@@ -111,6 +114,7 @@ void Pool::adopt(Lease environment) {
   count(raw, fork_share_bytes);
   if (closing_ || !room || found == groups_.end()) return end(std::move(environment));
   environment->on_idle_exit = [this, raw] { idle_exited(raw); };
+  if (environment->shares()) environment->on_place_free = [this, raw] { place_freed(raw); };
   environment->spare = true;
   deliver(*found->second, std::move(environment));
 }
@@ -122,7 +126,9 @@ io::Task<Result<Lease>> Pool::wait(std::shared_ptr<const Runnable> runnable,
   Waiter waiter(deps_.loop, request);
   group.waiters.push_back(&waiter);
   waiter.held = holds(group);
-  if (waiter.held) {
+  if (shares(group)) {
+    ask_for_places(group);
+  } else if (waiter.held) {
     waiter.since = deps_.loop.now();
     arm_hold(waiter.since + hold_stuck);
     send_ahead(group);
@@ -146,7 +152,7 @@ void Pool::pump_starts() {
     // In turns, so that a function that asks for many holds up no other.
     if (--group.queued > 0) start_queue_.push_back(&group);
     // Whoever asked may have been served by an environment that came back.
-    if (group.waiters.size() <= group.starting) {
+    if (group.waiters.size() <= group.starting * static_cast<std::size_t>(places(group))) {
       forget_if_empty(group);
       continue;
     }
@@ -165,16 +171,16 @@ void Pool::count(Environment* environment, std::uint64_t bytes) {
 
 bool Pool::make_room(std::uint64_t bytes) {
   while (!has_room(bytes)) {
-    if (!end_longest_idle({})) return false;
+    if (!end_longest_idle([](const Runnable&) { return true; })) return false;
   }
   return true;
 }
 
-bool Pool::end_longest_idle(std::string_view concurrency_key) {
+bool Pool::end_longest_idle(const std::function<bool(const Runnable&)>& of) {
   Group* oldest = nullptr;
   for (auto& [key, group] : groups_) {
     if (group->idle.empty() || dispensable(*group) == 0) continue;
-    if (!concurrency_key.empty() && group->runnable->concurrency_key != concurrency_key) continue;
+    if (!of(*group->runnable)) continue;
     if (!oldest || group->idle.front()->idle_since < oldest->idle.front()->idle_since) {
       oldest = group.get();
     }
@@ -193,16 +199,18 @@ Result<Lease> Pool::make_environment(Group& group) {
   auto origin = templates_.find(*group.runnable, *runtime.pack);
   std::uint64_t bytes = origin ? fork_share_bytes : environment_share_bytes;
   TRY(make_tenant_room(*group.runnable));
+  TRY(make_capacity_room(*group.runnable));
   if (!make_room(bytes)) {
     return fail(ErrorKind::throttled,
                 fmt::format("all {} environments this machine has room for are busy", live_.size()),
                 "ConcurrentInvocationLimitExceeded");
   }
-  auto out = std::make_unique<Environment>(deps_, buffer_, group.runnable, std::move(runtime));
+  auto out = std::make_shared<Environment>(deps_, buffer_, group.runnable, std::move(runtime));
   if (!origin) out->become_of(templates_.take_booted(*group.runnable, *out->runtime().pack));
   out->fork_from(std::move(origin));
   auto* raw = out.get();
   out->on_idle_exit = [this, raw] { idle_exited(raw); };
+  if (out->shares()) out->on_place_free = [this, raw] { place_freed(raw); };
   count(raw, bytes);
   return out;
 }
@@ -247,11 +255,13 @@ io::Task<void> Pool::start_one(Group& group, bool spare) {
 }
 
 void Pool::deliver_error(Group& group, Error error) {
-  if (group.waiters.empty()) return;
-  Waiter* waiter = group.waiters.front();
-  group.waiters.pop_front();
-  waiter->error = std::move(error);
-  waiter->ready.set();
+  // All that would have had a place in what did not start.
+  for (int left = places(group); left > 0 && !group.waiters.empty(); --left) {
+    Waiter* waiter = group.waiters.front();
+    group.waiters.pop_front();
+    waiter->error = error;
+    waiter->ready.set();
+  }
 }
 
 void Pool::hand_over(Group& group, Waiter& waiter, Lease environment) {
@@ -262,6 +272,7 @@ void Pool::hand_over(Group& group, Waiter& waiter, Lease environment) {
 }
 
 void Pool::deliver(Group& group, Lease environment) {
+  if (shares(group)) return seat_shared(group, std::move(environment));
   if (!group.waiters.empty()) {
     Waiter* waiter = group.waiters.front();
     group.waiters.pop_front();
@@ -280,6 +291,7 @@ void Pool::deliver(Group& group, Lease environment) {
 void Pool::give_back(Lease environment) {
   auto found = groups_.find(environment->runnable().environments_key());
   Group& group = *found->second;  // a group stays while one of its environments is out
+  if (shares(group)) return return_place(group, *environment);
   Seat seat = note_return(group, *environment);
   if (!environment->reusable()) call_back(group, seat);
   if (!seat.behind.empty()) {
@@ -318,6 +330,7 @@ void Pool::keep_idle(Group& group, Lease environment) {
 void Pool::end(Lease environment) {
   if (auto found = live_.extract(environment.get()); found) taken_bytes_ -= found.mapped();
   environment->on_idle_exit = nullptr;
+  environment->on_place_free = nullptr;
   refill_later(Duration::zero());
   tasks_.spawn(end_task(std::move(environment)));
 }

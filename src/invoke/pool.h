@@ -16,7 +16,13 @@
 // calls. A call that keeps its environment for a moment has those behind it called back, and they
 // are held as before; so have one that ends its environment.
 //
-// Owns every environment except while an invocation runs in it. Loop thread; close() before
+// An environment that runs several calls at one time (Runnable::max_concurrency) has that many
+// places, and a lease is one of them. The environment that has the fewest free goes first: a
+// function has as few environments as its calls need, further ones come to rest and end, and a
+// guest that is awake already takes several events at one waking. Who allows so many calls says
+// that an environment bears them.
+//
+// Owns every environment, with the invocations that run in it. Loop thread; close() before
 // destruction.
 #pragma once
 
@@ -31,7 +37,8 @@
 
 namespace mayfly::invoke {
 
-using Lease = std::unique_ptr<Environment>;
+// All of an environment, or a place in it.
+using Lease = std::shared_ptr<Environment>;
 
 class Pool {
  public:
@@ -41,7 +48,8 @@ class Pool {
   Lease take_idle(const Runnable& runnable);
   // What was taken and is not used after all.
   void put_back(Lease environment);
-  // Whether wait() would first try to get along with the environments at work.
+  // Whether wait() would first try to get along with the environments at work, or with the places
+  // of those that start.
   bool shares(const Runnable& runnable) const;
   // Waits for an environment; it may be broken() (see Environment::start). `request` is what it
   // is to run next, and may be sent ahead. Errors: throttled when the machine is full, what
@@ -83,6 +91,8 @@ class Pool {
     MonoTime since{};            // when its call began
     bool slow = false;           // known to be at a long call
     std::deque<Waiter*> behind;  // their events were sent ahead, in this order
+    Lease shared = nullptr;      // an environment of several places
+    int calls = 0;               // … and those that are taken
   };
   // How long calls keep the guest busy, by the guest's own clock: not what they wait for a
   // processor.
@@ -118,9 +128,9 @@ class Pool {
   void retire_where(const std::function<bool(const Runnable&)>& is_old);
   void pump_starts();
   bool make_room(std::uint64_t bytes);
-  // Of all functions, or of one.
-  bool end_longest_idle(std::string_view concurrency_key);
   Result<> make_tenant_room(const Runnable& runnable);
+  Result<> make_capacity_room(const Runnable& runnable);
+  bool end_longest_idle(const std::function<bool(const Runnable&)>& of);
   bool has_room(std::uint64_t bytes) const { return taken_bytes_ + bytes <= room_bytes_; }
   void count(Environment* environment, std::uint64_t bytes);
   io::Task<void> start_one(Group& group, bool spare = false);
@@ -161,6 +171,17 @@ class Pool {
   static std::size_t dispensable(const Group& group) {
     return alive(group) - std::min(alive(group), group.provisioned);
   }
+  // Environments of several places (pool_shared.cc).
+  static int places(const Group& group) { return group.runnable->max_concurrency; }
+  static bool shares(const Group& group) { return group.runnable->shares(); }
+  static Lease take_place(Seat& seat);
+  Lease take_place(Group& group);
+  void serve_places(Group& group);
+  void seat_shared(Group& group, Lease environment);
+  void return_place(Group& group, const Environment& environment);
+  void settle_seat(Group& group, const Environment& environment);
+  void ask_for_places(Group& group);
+  void place_freed(Environment* environment);
   void note_start(Group& group, const Error* error, bool broken);
   void refill_later(Duration wait);
   void refill();

@@ -20,12 +20,17 @@ constexpr int looks_needed = 3;
 }  // namespace
 
 bool Pool::holds(const Group& group) const {
+  if (shares(group)) return false;
   return group.busy.size() - group.slow >= width_ && group.pace.quick && !group.retired;
 }
 
 bool Pool::shares(const Runnable& runnable) const {
   auto found = groups_.find(runnable.environments_key());
-  return found != groups_.end() && holds(*found->second);
+  if (found == groups_.end()) return false;
+  const Group& group = *found->second;
+  if (!shares(group)) return holds(group);
+  auto asked = (group.starting + group.queued) * static_cast<std::size_t>(places(group));
+  return group.waiters.size() < asked;
 }
 
 void Pool::note_lease(Group& group, Environment& environment) {

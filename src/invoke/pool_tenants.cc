@@ -15,7 +15,10 @@ Result<> Pool::make_tenant_room(const Runnable& runnable) {
     }));
   };
   while (alive_now() >= std::max<std::size_t>(most, 1)) {
-    if (end_longest_idle(runnable.concurrency_key)) continue;
+    auto own = [&](const Runnable& other) {
+      return other.concurrency_key == runnable.concurrency_key;
+    };
+    if (end_longest_idle(own)) continue;
     return fail(ErrorKind::throttled,
                 fmt::format("{} has {} environments of tenants, and no idle one",
                             runnable.name.str(), alive_now()),

@@ -60,6 +60,7 @@ struct FakeJail {
   bool specialised = false;
   int freezes = 0;
   int sent_ahead = 0;  // events
+  int shared_by = 0;   // events at one time
   std::uint64_t memory_peak_bytes = 40ull << 20;
   std::uint64_t memory_bytes = 0;
   std::uint64_t cpu_ns = 0;
@@ -180,6 +181,7 @@ class FakeChannel final : public guest::GuestChannel {
     co_return co_await script_.invoke(instance_, request, deadline);
   }
   void cancel() override { instance_.jail().silent.set(); }
+  void share(int most) override { instance_.jail().shared_by = most; }
 
   void prepare_ahead() override { prepared_ = true; }
   bool takes_ahead() const override {

@@ -94,11 +94,11 @@ std::string encode_bare_frame(FrameType type) {
   return out;
 }
 
-std::string encode_credit(std::uint32_t bytes) {
+std::string encode_credit(std::uint32_t bytes, std::uint32_t sequence) {
   std::string out;
   put(out, static_cast<std::uint32_t>(sizeof bytes));
   put(out, static_cast<std::uint32_t>(FrameType::credit));
-  put(out, std::uint32_t{0});
+  put(out, sequence);
   put(out, bytes);
   return out;
 }

@@ -182,9 +182,13 @@ LeanChannel::Events::iterator LeanChannel::find(std::uint32_t sequence) {
 
 // While nothing that the guest has not taken stands before it.
 Result<> LeanChannel::hand_over(const InvokeRequest& request, std::uint32_t sequence) {
-  pulled_ = false;
+  if (!shared_ || events_.size() == 1) pulled_ = false;
   out_.clear();
   TRY(encode_invoke_head(out_, request, sequence, When::now));
+  if (shared_) {
+    put_later(sequence, out_, request.payload);
+    return {};
+  }
   if (!events_pipe_) {
     socket_->send(out_, request.payload);
     return {};
@@ -207,6 +211,10 @@ void LeanChannel::put_later(std::uint32_t sequence, std::string_view head,
 
 // One that finds no room goes out again when it is taken up. The first in the pipe always does.
 void LeanChannel::on_turn_end() {
+  if (shared_) {
+    unsent_.clear();
+    return socket_->send(std::exchange(unsent_bytes_, {}));
+  }
   std::string_view bytes = unsent_bytes_;
   for (const auto& [sequence, size] : unsent_) {
     bool put = events_pipe_->put(bytes.substr(0, size));
@@ -286,7 +294,8 @@ io::Task<Result<InvokeReply>> LeanChannel::invoke(const InvokeRequest& request, 
     bool cancelled = end_->kind == ErrorKind::cancelled;
     return failed({cancelled ? end_->kind : ErrorKind::unavailable, end_->message, {}});
   }
-  if (wanted_ && can_open_ && events_.empty()) return prepared_invoke(request, deadline);
+  if (wanted_ && can_open_ && !shared_ && events_.empty())
+    return prepared_invoke(request, deadline);
   auto event = add(request);
   if (auto handed = hand_over(request, event->sequence); !handed) {
     forget(event);

@@ -62,6 +62,14 @@
 // waits for a CREDIT when it ends the answer gets one. A guest with credit need not read what was
 // granted: never more than two windows wait for it.
 //
+// Several events at one time. A guest that was started for that (AWS_LAMBDA_MAX_CONCURRENCY) is
+// sent INVOKEs without waiting for answers, as many as that variable says, and answers in any
+// order. There are no pipes then. Each streamed answer has a credit of its own, of two windows at
+// its start, and CREDIT names its sequence.
+//
+// A guest of several processes answers for one that has ended with ERROR, of the type
+// Runtime.ExitError, and the bare text of why.
+//
 // Pipes. A pipe costs less than half of a socket per message, and a pipe of records lets the host
 // take back what the guest has not read. Where the guest agrees, one byte on descriptor 3 brings
 // two descriptors: the read end of a pipe of records, one INVOKE of at most 4,096 bytes each, and
@@ -122,7 +130,7 @@ Result<> encode_invoke_head(std::string& out, const InvokeRequest& request, std:
                             When when);
 // The head of a frame without a body.
 std::string encode_bare_frame(FrameType type);
-std::string encode_credit(std::uint32_t bytes);
+std::string encode_credit(std::uint32_t bytes, std::uint32_t sequence = 0);
 // Splits the body of RESPONSE, ERROR, INIT_ERROR, PARKED, STREAM and PIPES into its label and the
 // rest.
 struct LabelledBody {

@@ -30,6 +30,7 @@ class LeanChannel final : public GuestChannel,
 
   io::Task<Result<InitReply>> wait_init(Deadline deadline) override;
   io::Task<Result<InvokeReply>> invoke(const InvokeRequest& request, Deadline deadline) override;
+  void share(int) override { shared_ = true; }
   void cancel() override {
     end(Error{ErrorKind::cancelled, "the guest's channel was cancelled", {}});
   }
@@ -88,8 +89,8 @@ class LeanChannel final : public GuestChannel,
   void on_stream(Event& event, const FrameReader::Frame& frame);
   static Result<InvokeReply> streamed_reply_of(Intake& intake, const FrameReader::Frame& frame);
   io::Task<Result<InvokeReply>> streamed_answer(Events::iterator event, Deadline deadline);
-  io::Task<void> grant(Intake& intake, Deadline deadline, std::stop_token stop);
-  void grant_window();
+  io::Task<void> grant(Event& event, Deadline deadline, std::stop_token stop);
+  void grant_window(Event& event);
 
   Events::iterator add(const InvokeRequest& request);
   void forget(Events::iterator event);
@@ -126,10 +127,11 @@ class LeanChannel final : public GuestChannel,
   std::vector<Unsent> unsent_;
   std::string unsent_bytes_;
   std::uint32_t sequence_ = 0;
+  bool shared_ = false;    // several events at one time
   bool can_open_ = false;  // the guest says so
   bool wanted_ = false;    // by us
   bool opening_ = false;
-  // Of all streamed answers together.
+  // Of all streamed answers together, where they come one after the other.
   std::uint64_t received_ = 0;
   std::uint64_t granted_ = 2 * limits::stream_window_bytes;
   std::optional<Error> end_;  // nothing more comes, or nothing here can be trusted
@@ -147,6 +149,7 @@ struct LeanChannel::Intake {
   std::string collected;
   bool oversized = false;
   std::uint64_t received = 0;
+  std::uint64_t granted = 2 * limits::stream_window_bytes;  // where it has a credit of its own
 
   void add(std::string_view bytes) {
     received += bytes.size();

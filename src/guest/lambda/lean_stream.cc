@@ -23,7 +23,8 @@ void LeanChannel::on_stream(Event& event, const FrameReader::Frame& frame) {
     if (!event.intake->oversized) event.intake->to->flow.end();
     return;
   }
-  if (received_ + frame.head.length > granted_) {
+  std::uint64_t received = shared_ ? event.intake->received : received_;
+  if (received + frame.head.length > (shared_ ? event.intake->granted : granted_)) {
     return fail_corrupt("the guest sent more than it was granted");
   }
   received_ += frame.head.length;
@@ -49,25 +50,27 @@ Result<InvokeReply> LeanChannel::streamed_reply_of(Intake& intake,
   return reply;
 }
 
-void LeanChannel::grant_window() {
-  granted_ += limits::stream_window_bytes;
-  socket_->send(encode_credit(limits::stream_window_bytes));
+void LeanChannel::grant_window(Event& event) {
+  (shared_ ? event.intake->granted : granted_) += limits::stream_window_bytes;
+  socket_->send(encode_credit(limits::stream_window_bytes, shared_ ? event.sequence : 0));
 }
 
-io::Task<void> LeanChannel::grant(Intake& intake, Deadline deadline, std::stop_token stop) {
+io::Task<void> LeanChannel::grant(Event& event, Deadline deadline, std::stop_token stop) {
+  auto& intake = *event.intake;
   std::uint64_t before = received_ - intake.received;  // by earlier calls
   while (true) {
-    std::uint64_t enough = granted_ - limits::stream_window_bytes - before;
+    std::uint64_t granted = shared_ ? intake.granted : granted_ - before;
+    std::uint64_t enough = granted - limits::stream_window_bytes;
     auto wake = co_await intake.to->flow.wait_taken(enough, deadline, stop);
     if (wake != io::Wake::notified || stop.stop_requested()) co_return;
-    grant_window();
+    grant_window(event);
   }
 }
 
 io::Task<Result<InvokeReply>> LeanChannel::streamed_answer(Events::iterator event,
                                                            Deadline deadline) {
   io::TaskScope beside(loop_);
-  beside.spawn(grant(*event->intake, deadline, beside.stop_token()));
+  beside.spawn(grant(*event, deadline, beside.stop_token()));
   bool late = false;
   while (!event->reply && !end_ && !late) {
     late = overdue(*event, deadline);
@@ -75,7 +78,7 @@ io::Task<Result<InvokeReply>> LeanChannel::streamed_answer(Events::iterator even
   }
   co_await beside.close();
   // What is left of the answer is thrown away.
-  while (granted_ - received_ <= limits::stream_window_bytes) grant_window();
+  while (!shared_ && granted_ - received_ <= limits::stream_window_bytes) grant_window(*event);
   pulled_ = true;  // one reading may have brought the whole of a long answer
   Result<InvokeReply> reply = fail(ErrorKind::timeout, "the guest's answer: timed out");
   if (event->reply) {

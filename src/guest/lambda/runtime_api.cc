@@ -10,17 +10,15 @@
 #include "base/limits.h"
 #include "guest/channel.h"
 #include "guest/extensions.h"
-#include "guest/lambda/api_connection.h"
+#include "guest/lambda/api_answers.h"
+#include "guest/lambda/api_calls.h"
 #include "guest/lambda/errors.h"
 #include "io/park.h"
-#include "wire/json.h"
-#include "wire/text.h"
 
 namespace mayfly::guest {
 namespace {
 
 constexpr std::string_view prefix = "/2018-06-01/";
-constexpr std::string_view error_cause_type = "application/vnd.aws.lambda.error.cause+json";
 
 enum class State {
   started,
@@ -83,51 +81,11 @@ Target find_target(std::string_view method, std::string_view path) {
   return {};
 }
 
-ApiAnswer error_answer(int status, std::string_view type, std::string_view message) {
-  return {.status = status, .fields = {}, .body = error_json(type, message)};
-}
-
-ApiAnswer accepted() { return {.status = 202, .fields = {}, .body = "{\"status\":\"OK\"}\n"}; }
-
 ApiAnswer not_allowed(State from, State to) {
   return error_answer(403, "InvalidStateTransition",
                       fmt::format("State transition from {} to {} failed for runtime. Error: State "
                                   "transition is not allowed",
                                   to_string(from), to_string(to)));
-}
-
-// A header value on one line.
-std::string one_line(std::string text) {
-  for (char& c : text) {
-    if (c == '\n' || c == '\r') c = ' ';
-  }
-  return text;
-}
-
-ApiAnswer event_answer(const InvokeRequest& event) {
-  ApiAnswer out{.status = 200, .fields = {}, .body = event.payload};
-  auto add = [&](std::string_view name, const std::string& value) {
-    if (!value.empty()) out.fields.emplace_back(name, one_line(value));
-  };
-  add("Lambda-Runtime-Aws-Request-Id", event.request_id);
-  add("Lambda-Runtime-Deadline-Ms", fmt::format("{}", event.deadline_epoch_ms));
-  add("Lambda-Runtime-Invoked-Function-Arn", event.invoked_function_arn);
-  add("Lambda-Runtime-Trace-Id", event.trace_header);
-  add("Lambda-Runtime-Client-Context", event.client_context);
-  add("Lambda-Runtime-Cognito-Identity", event.cognito_identity);
-  add("Lambda-Runtime-Aws-Tenant-Id", event.tenant_id);
-  return out;
-}
-
-// The body of an error in the form that carries an X-Ray cause beside it: without the cause.
-std::string without_cause(const std::string& body) {
-  auto parsed = wire::parse_json(body);
-  if (!parsed || !parsed->is_object()) return "\"Invalid error body\"";
-  wire::JsonObject kept;
-  for (std::string_view key : {"errorMessage", "errorType", "stackTrace"}) {
-    if (const auto* value = parsed->find(key)) kept.add(std::string(key), *value);
-  }
-  return wire::Json(std::move(kept)).dump();
 }
 
 // Serves one guest. Owned by invoke/ with its instance; loop thread. That the guest has died is
@@ -144,6 +102,10 @@ class RuntimeApiChannel final : public GuestChannel, private ApiConnection::Hand
   io::Task<Result<InitReply>> wait_init(Deadline deadline) override;
   io::Task<Result<InvokeReply>> invoke(const InvokeRequest& request, Deadline deadline) override;
   void cancel() override;
+  void share(int most) override {
+    calls_.emplace(loop_);
+    connections_max_ += static_cast<std::size_t>(most);
+  }
   bool serve_extensions(ExtensionApi& api) override {
     extensions_ = &api;
     return true;
@@ -161,7 +123,6 @@ class RuntimeApiChannel final : public GuestChannel, private ApiConnection::Hand
   void take_next(ApiConnection& from);
   void take_init_error(ApiConnection& from, ApiRequest request);
   void take_response(ApiConnection& from, ApiRequest request);
-  std::optional<InvokeReply> failed_stream(const ApiRequest& request) const;
   void take_error(ApiConnection& from, ApiRequest request);
   bool is_current(const ApiRequest& request) const;
   ApiConnection* let_go();
@@ -180,6 +141,8 @@ class RuntimeApiChannel final : public GuestChannel, private ApiConnection::Hand
   std::uint64_t streamed_ = 0;
   std::optional<Result<InvokeReply>> reply_;
   io::Event call_done_;
+  std::optional<ApiCalls> calls_;  // instead of all that, where it takes several at one time
+  std::size_t connections_max_ = limits::runtime_api_connections;
   ExtensionApi* extensions_ = nullptr;
   std::vector<ApiConnection*> waiting_;  // connections that asked for the next event
   std::list<ApiConnection> connections_;
@@ -188,12 +151,13 @@ class RuntimeApiChannel final : public GuestChannel, private ApiConnection::Hand
 
 void RuntimeApiChannel::add_connection(io::Fd fd) {
   // Beyond the limit the connection is closed at once: the guest runs wild.
-  if (connections_.size() >= limits::runtime_api_connections) return;
+  if (connections_.size() >= connections_max_) return;
   connections_.emplace_back(loop_, std::move(fd), static_cast<ApiConnection::Handler&>(*this));
 }
 
 void RuntimeApiChannel::on_closed(ApiConnection& connection) {
   if (&connection == streaming_) let_go();
+  if (calls_) calls_->on_closed(connection);
   if (extensions_ != nullptr) extensions_->on_closed(connection);
   std::erase(waiting_, &connection);
   std::erase_if(connections_, [&](const ApiConnection& c) { return &c == &connection; });
@@ -208,15 +172,11 @@ std::optional<ApiAnswer> RuntimeApiChannel::check_reply(const ApiRequest& reques
   bool in_stream = state_ == State::invocation_response && streaming_ != nullptr &&
                    to == State::invocation_error_response;
   if (state_ != State::running && !in_stream) return not_allowed(state_, to);
-  if (to == State::invocation_response && !request.response_mode.empty() &&
-      request.response_mode != "streaming") {
-    // The runtime's text is no error document, and a caller reads one.
-    constexpr std::string_view type = "Runtime.InvalidResponseModeHeader";
-    finish_call(InvokeReply{.is_error = true,
-                            .payload = error_json(type, "Invalid function response mode"),
-                            .content_type = "application/json",
-                            .error_type = std::string(type)});
-    return error_answer(400, "InvalidFunctionResponseMode", "Invalid function response mode");
+  auto refused =
+      to == State::invocation_response ? take_unknown_mode(request) : std::optional<Taken>();
+  if (refused) {
+    finish_call(std::move(refused->reply));
+    return std::move(refused->answer);
   }
   // From here on no second answer is let in, whatever becomes of this one's body.
   state_ = to;
@@ -227,13 +187,16 @@ std::optional<ApiAnswer> RuntimeApiChannel::on_head(const ApiRequest& request) {
   auto target = find_target(request.method, request.path);
   switch (target.route) {
     case Route::response:
+      if (calls_) return calls_->on_answer_head(request, target.request_id);
       return check_reply(request, target.request_id, State::invocation_response);
     case Route::error:
+      if (calls_) return calls_->on_answer_head(request, target.request_id);
       return check_reply(request, target.request_id, State::invocation_error_response);
     case Route::init_error:
       if (state_ != State::started) return not_allowed(state_, State::init_error);
       return std::nullopt;
     case Route::next:
+      if (calls_) return std::nullopt;
       if (state_ != State::started && state_ != State::ready && state_ != State::running &&
           state_ != State::response_sent) {
         return not_allowed(state_, State::ready);
@@ -262,16 +225,15 @@ bool RuntimeApiChannel::is_current(const ApiRequest& request) const {
 
 bool RuntimeApiChannel::on_piece(ApiConnection& from, const ApiRequest& request,
                                  std::string_view bytes) {
+  if (calls_) {
+    return calls_->on_piece(from, request, find_target(request.method, request.path).request_id,
+                            bytes);
+  }
   if (request.response_mode != "streaming" || !is_current(request) || !event_->stream) return false;
   if (streaming_ != nullptr && streaming_ != &from) return false;
   AnswerStream& to = *event_->stream;
-  to.begin(request.content_type.empty() ? "application/octet-stream" : request.content_type);
   streaming_ = &from;
-  streamed_ += bytes.size();
-  if (streamed_ > limits::stream_response_bytes) {
-    to.flow.break_off(response_too_large(limits::stream_response_bytes));
-  }
-  to.flow.push(bytes);
+  push_piece(to, request, bytes, streamed_);
   if (to.flow.waiting() < 2 * limits::stream_window_bytes) return true;
   from.pause();
   to.flow.on_take([this] {
@@ -305,6 +267,11 @@ void RuntimeApiChannel::on_request(ApiConnection& from, ApiRequest request) {
 }
 
 void RuntimeApiChannel::take_next(ApiConnection& from) {
+  if (calls_) {
+    init_.ok = true;
+    init_done_.set();
+    return calls_->next(from);
+  }
   if (state_ == State::running && event_) {
     from.answer(event_answer(*event_));
     return;
@@ -335,76 +302,29 @@ void RuntimeApiChannel::take_init_error(ApiConnection& from, ApiRequest request)
   from.answer(accepted());
 }
 
-// What its trailers say.
-std::optional<InvokeReply> RuntimeApiChannel::failed_stream(const ApiRequest& request) const {
-  if (request.trailer_error_type.empty() && request.trailer_error_body.empty()) {
-    return std::nullopt;
-  }
-  return InvokeReply{.is_error = true,
-                     .payload = wire::base64_decode(request.trailer_error_body).value_or(""),
-                     .content_type = "application/json",
-                     .error_type = checked_error_type(request.trailer_error_type)};
-}
-
 void RuntimeApiChannel::take_response(ApiConnection& from, ApiRequest request) {
+  if (calls_) {
+    std::string id(find_target(request.method, request.path).request_id);
+    return calls_->response(from, std::move(request), id);
+  }
   if (!is_current(request)) {
     from.answer(not_allowed(state_, State::invocation_response));
     return;
   }
   let_go();
-  bool streamed = request.response_mode == "streaming" && event_->stream != nullptr;
-  if (streamed && streamed_ > limits::stream_response_bytes) request.oversized = true;
-  if (request.truncated) {
-    constexpr std::string_view type = "Runtime.TruncatedResponse";
-    finish_call(InvokeReply{.is_error = true,
-                            .payload = error_json(type, "Response from the runtime was truncated"),
-                            .content_type = "application/json",
-                            .error_type = std::string(type)});
-    from.answer(error_answer(400, "TruncatedHTTPRequest", "HTTP request detected as truncated"));
-    return;
-  }
-  if (request.oversized) {
-    std::size_t limit = streamed ? limits::stream_response_bytes : response_max_bytes;
-    finish_call(std::unexpected(response_too_large(limit)));
-    from.answer(
-        error_answer(413, "RequestEntityTooLarge",
-                     fmt::format("Exceeded maximum allowed payload size ({} bytes).", limit)));
-    return;
-  }
-  InvokeReply reply;
-  if (auto failed = failed_stream(request)) {
-    reply = *std::move(failed);
-  } else {
-    reply.payload = std::move(request.body);
-    reply.content_type =
-        request.content_type.empty() ? "application/json" : std::move(request.content_type);
-    if (streamed) {
-      event_->stream->begin(reply.content_type);
-      event_->stream->flow.end();
-    }
-  }
-  reply.streamed = request.response_mode == "streaming";
-  finish_call(std::move(reply));
-  from.answer(accepted());
+  auto taken = guest::take_response(std::move(request), event_->stream.get(), streamed_);
+  finish_call(std::move(taken.reply));
+  from.answer(taken.answer);
 }
 
 void RuntimeApiChannel::take_error(ApiConnection& from, ApiRequest request) {
-  InvokeReply reply;
-  reply.is_error = true;
-  reply.error_type = checked_error_type(request.error_type);
-  if (request.oversized) {
-    finish_call(std::unexpected(response_too_large()));
-    from.answer(error_answer(
-        413, "RequestEntityTooLarge",
-        fmt::format("Exceeded maximum allowed payload size ({} bytes).", response_max_bytes)));
-    return;
+  if (calls_) {
+    std::string id(find_target(request.method, request.path).request_id);
+    return calls_->error(from, std::move(request), id);
   }
-  bool with_cause = request.content_type == error_cause_type;
-  reply.payload = with_cause ? without_cause(request.body) : std::move(request.body);
-  reply.content_type =
-      with_cause || request.content_type.empty() ? "application/json" : request.content_type;
-  finish_call(std::move(reply));
-  from.answer(accepted());
+  auto taken = guest::take_error(std::move(request));
+  finish_call(std::move(taken.reply));
+  from.answer(taken.answer);
 }
 
 void RuntimeApiChannel::finish_call(Result<InvokeReply> reply) {
@@ -424,6 +344,7 @@ io::Task<Result<InitReply>> RuntimeApiChannel::wait_init(Deadline deadline) {
 
 io::Task<Result<InvokeReply>> RuntimeApiChannel::invoke(const InvokeRequest& request,
                                                         Deadline deadline) {
+  if (calls_) co_return co_await calls_->invoke(request);
   if (cancelled_) co_return fail(ErrorKind::cancelled, "the channel was cancelled");
   if (state_ == State::running || state_ == State::init_error || (event_ && !reply_)) {
     co_return fail(ErrorKind::unavailable, "the runtime is not ready for an event");
@@ -442,6 +363,7 @@ io::Task<Result<InvokeReply>> RuntimeApiChannel::invoke(const InvokeRequest& req
 
 void RuntimeApiChannel::cancel() {
   cancelled_ = true;
+  if (calls_) calls_->cancel();
   init_done_.set();
   call_done_.set();
 }

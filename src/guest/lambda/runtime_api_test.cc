@@ -419,5 +419,51 @@ TEST_CASE("deadlines and cancel") {
   CHECK(reply.error().kind == ErrorKind::cancelled);
 }
 
+TEST_CASE("a runtime that takes several events has as many connections that wait for one") {
+  Api api;
+  api.channel->share(4);
+  Client first(api.loop, api.address);
+  Client second(api.loop, api.address);
+  first.send(get(next_path));
+  auto init = api.loop.run_until(api.channel->wait_init(api.soon()));
+  REQUIRE(init);
+  second.send(get(next_path));
+  std::optional<Result<InvokeReply>> other;
+  api.start(event("r-1", "1"));
+  api.scope.spawn(keep(*api.channel, event("r-2", "2"), no_deadline, other));
+  auto got = first.receive() + second.receive();
+  CHECK(has(got, "Aws-Request-Id: r-1\r\n"));
+  CHECK(has(got, "Aws-Request-Id: r-2\r\n"));
+  // The later one answers first; then it is answered, and no event of that name is left.
+  CHECK(second.call(post(reply_path("r-2", "response"), "\"two\"")).starts_with("HTTP/1.1 202 "));
+  REQUIRE(other);
+  CHECK((*other)->payload == "\"two\"");
+  CHECK_FALSE(api.reply);
+  CHECK(has(second.call(post(reply_path("r-2", "response"), "again")), "InvalidRequestID"));
+  CHECK(has(second.call(post(reply_path("r-9", "error"), "{}")), "InvalidRequestID"));
+  auto refused = first.call(post(reply_path("r-1", "error"), "{\"errorMessage\":\"no\"}",
+                                 "Lambda-Runtime-Function-Error-Type: Runtime.No\r\n"));
+  CHECK(refused.starts_with("HTTP/1.1 202 "));
+  CHECK(api.outcome()->error_type == "Runtime.No");
+}
+
+TEST_CASE("events beyond the connections that wait are kept until one asks") {
+  Api api;
+  api.channel->share(4);
+  Client runtime(api.loop, api.address);
+  runtime.send(get(next_path));
+  REQUIRE(api.loop.run_until(api.channel->wait_init(api.soon())));
+  std::optional<Result<InvokeReply>> other;
+  api.start(event("r-1"));
+  api.scope.spawn(keep(*api.channel, event("r-2"), no_deadline, other));
+  CHECK(has(runtime.receive(), "r-1"));
+  CHECK(has(runtime.call(get(next_path)), "r-2"));  // without having answered the first
+  CHECK(has(runtime.call(post(reply_path("r-2", "response"), "{}")), "202"));
+  CHECK(has(runtime.call(post(reply_path("r-1", "response"), "{}")), "202"));
+  REQUIRE(other);
+  CHECK(other->has_value());
+  CHECK(api.outcome().has_value());
+}
+
 }  // namespace
 }  // namespace mayfly::guest

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "functions/file_systems.h"
 #include "functions/package_store.h"
+#include "services/lambda/managed.h"
 #include "services/lambda/snap_start.h"
 #include "services/lambda/text.h"
 
@@ -121,7 +122,6 @@ ApiResult<void> refuse_unbuilt(const Request& in) {
     return refuse(unbuilt("TracingConfig.Mode Active"));
   }
   if (in.has_image_config()) return refuse(unbuilt("ImageConfig"));
-  if (in.has_capacity_provider_config()) return refuse(unbuilt("CapacityProviderConfig"));
   if (in.has_durable_config()) return refuse(unbuilt("DurableConfig"));
   return {};
 }
@@ -133,27 +133,32 @@ ApiResult<void> apply_common(const Request& in, Version& version) {
     return refuse(no_tenants_with("SnapStart"));
   }
   if (auto refused = refuse_unbuilt(in); !refused) return refused;
+  if (auto capacity = in.capacity_provider_config()) {
+    if (auto applied = apply_capacity(*capacity, version); !applied) return applied;
+  }
   if (auto value = in.description()) version.description = *value;
   if (auto value = in.runtime()) version.runtime = *value;
   if (auto value = in.handler()) version.handler = *value;
   if (auto value = in.role()) version.role = *value;
   if (auto value = in.timeout()) {
-    if (*value < 1 || *value > limits::timeout_max_seconds) {
-      return refuse(constraint(std::to_string(*value), "timeout",
-                               fmt::format("Member must have value less than or equal to {}",
-                                           limits::timeout_max_seconds)));
+    int most =
+        is_managed(version) ? limits::managed_timeout_max_seconds : limits::timeout_max_seconds;
+    if (*value < 1 || *value > most) {
+      return refuse(
+          constraint(std::to_string(*value), "timeout",
+                     fmt::format("Member must have value less than or equal to {}", most)));
     }
     version.timeout_seconds = static_cast<int>(*value);
   }
   if (auto value = in.memory_size()) {
-    if (*value < limits::memory_min_mb || *value > limits::memory_max_mb) {
+    int most = is_managed(version) ? limits::managed_memory_max_mb : limits::memory_max_mb;
+    if (*value < limits::memory_min_mb || *value > most) {
       return refuse(
           constraint(std::to_string(*value), "memorySize",
                      *value < limits::memory_min_mb
                          ? fmt::format("Member must have value greater than or equal to {}",
                                        limits::memory_min_mb)
-                         : fmt::format("Member must have value less than or equal to {}",
-                                       limits::memory_max_mb)));
+                         : fmt::format("Member must have value less than or equal to {}", most)));
     }
     version.memory_mb = static_cast<int>(*value);
   }
@@ -174,9 +179,16 @@ ApiResult<void> apply_common(const Request& in, Version& version) {
   }
   apply_file_systems(in, version);
   if (auto fits = check_snap_start(version); !fits) return fits;
-  if (auto logging = in.logging_config()) return apply_logging(*logging, version);
-  return {};
+  std::optional<std::string_view> format;
+  if (auto logging = in.logging_config()) {
+    format = logging->log_format();
+    if (is_managed(version) && !format) version.log_format = functions::LogFormat::json;
+    if (auto applied = apply_logging(*logging, version); !applied) return applied;
+  }
+  return settle_managed(format, version);
 }
+
+}  // namespace
 
 std::string_view state_name(functions::State state) {
   switch (state) {
@@ -187,6 +199,8 @@ std::string_view state_name(functions::State state) {
   }
   return "Failed";
 }
+
+namespace {
 
 std::string_view status_name(functions::UpdateStatus status) {
   switch (status) {
@@ -214,7 +228,6 @@ void describe_state(const Version& version, model::FunctionConfiguration& out) {
 
 ApiResult<void> apply(const model::CreateFunctionRequest& in, Version& version) {
   if (in.package_type().value_or("Zip") != "Zip") return refuse(unbuilt("PackageType Image"));
-  if (in.publish_to()) return refuse(unbuilt("PublishTo"));
   if (in.runtime().value_or("").empty() || in.handler().value_or("").empty()) {
     return refuse(invalid(
         "Runtime and Handler are mandatory parameters for functions created with deployment "
@@ -223,6 +236,7 @@ ApiResult<void> apply(const model::CreateFunctionRequest& in, Version& version) 
   if (auto tenancy = in.tenancy_config()) {
     version.per_tenant = tenancy->tenant_isolation_mode().value_or("") == "PER_TENANT";
   }
+  if (in.has_capacity_provider_config()) version.memory_mb = limits::managed_memory_min_mb;
   return apply_common(in, version);
 }
 
@@ -290,6 +304,7 @@ model::FunctionConfiguration describe(const Version& version, const std::string&
     tenancy.set_tenant_isolation_mode("PER_TENANT");
     out.set_tenancy_config(tenancy);
   }
+  if (auto capacity = describe_capacity(version)) out.set_capacity_provider_config(*capacity);
   if (with_state) describe_state(version, out);
   return out;
 }
@@ -357,6 +372,10 @@ std::string config_digest(const Version& version) {
   }
   if (version.snap_start) add("SnapStart");
   if (version.per_tenant) add("PER_TENANT");
+  if (is_managed(version)) {
+    add(fmt::format("{} {} {}", version.capacity_provider_arn, version.max_concurrency,
+                    version.memory_gib_per_vcpu));
+  }
   std::array<unsigned char, 32> digest{};
   EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha256(), nullptr);
   return base64({reinterpret_cast<const char*>(digest.data()), digest.size()});

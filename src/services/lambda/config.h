@@ -20,6 +20,8 @@ ApiResult<void> apply(const model::UpdateFunctionConfigurationRequest& in,
 model::FunctionConfiguration describe(const functions::Version& version, const std::string& arn,
                                       bool with_state);
 
+std::string_view state_name(functions::State state);
+
 // Function and layers share one bound on their unzipped size.
 ApiResult<void> check_unzipped(const functions::Version& version);
 // While $LATEST has its runtime chosen by hand, neither that nor the architecture changes

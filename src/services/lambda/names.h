@@ -41,6 +41,9 @@ std::optional<LayerRefArn> parse_layer_version_arn(std::string_view arn);
 // …:code-signing-config:csc-…
 bool is_code_signing_arn(std::string_view arn);
 
+// …:capacity-provider:NAME
+bool is_capacity_provider_arn(std::string_view arn);
+
 bool is_version_number(std::string_view qualifier);
 
 }  // namespace mayfly::lambda

@@ -41,8 +41,8 @@ Service::Answer Service::get_account_settings(Call& call, Record) {
   deps_.registry.for_each([&](const Function& function) {
     if (function.scope != call.scope) return;
     ++functions;
-    bytes += function.latest.package.zip_bytes;
-    for (const auto& [number, version] : function.versions) bytes += version.package.zip_bytes;
+    function.for_each_version(
+        [&bytes](const Version& version) { bytes += version.package.zip_bytes; });
   });
   deps_.registry.for_each_layer([&](const functions::LayerVersion& layer) {
     if (layer.scope == call.scope) bytes += layer.package.zip_bytes;

@@ -1,4 +1,5 @@
 // Aliases, with the weights that send a share of calls to a second version.
+#include "services/lambda/managed.h"
 #include "services/lambda/paging.h"
 #include "services/lambda/provisioned.h"
 #include "services/lambda/service.h"
@@ -26,6 +27,7 @@ std::map<std::string, double> read_weights(const model::AliasRoutingConfiguratio
 ApiResult<void> check_version_there(const functions::Function& function,
                                     const std::string& version) {
   if (version == "$LATEST") return {};
+  if (version == latest_published && function.latest_published) return {};
   bool there = is_version_number(version) && version.size() < 10 &&
                function.versions.contains(std::stoi(version));
   if (there) return {};

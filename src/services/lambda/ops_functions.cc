@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "services/lambda/config.h"
+#include "services/lambda/managed.h"
 #include "services/lambda/paging.h"
 #include "services/lambda/runnable.h"
 #include "services/lambda/service.h"
@@ -131,6 +132,7 @@ Service::Answer Service::create_function(Call& call, Record input) {
   if (deps_.registry.find(ref.scope, ref.name)) {
     co_return refuse(conflict("Function already exist: " + ref.name.str()));
   }
+  CO_TRY_ASSIGN(auto capacity, hold_capacity(ref.scope, latest));
   functions::CodeSigningConfigs::Hold signing;
   if (auto arn = in.code_signing_config_arn(); arn && !arn->empty()) {
     CO_TRY_ASSIGN(signing, hold_code_signing(ref.scope, *arn));
@@ -146,6 +148,7 @@ Service::Answer Service::create_function(Call& call, Record input) {
   stamp(latest);
   bool publishing = in.publish().value_or(false);
   if (publishing) publish(function, latest.description);
+  if (in.publish_to()) CO_TRY(publish_latest(function, latest.description));
   auto created = co_await deps_.registry.create(std::move(function));
   if (!created) co_return refuse(from(created.error()));
   settle_later(ref);
@@ -154,6 +157,9 @@ Service::Answer Service::create_function(Call& call, Record input) {
   if (publishing) {
     const Version& version = made->versions.rbegin()->second;
     co_return describe_whole(version, made->arn() + ":" + version.version).take();
+  }
+  if (const auto& published = made->latest_published) {
+    co_return describe_whole(*published, made->arn() + ":" + published->version).take();
   }
   co_return describe_whole(made->latest, made->arn()).take();
 }
@@ -253,14 +259,15 @@ Service::Answer Service::delete_function(Call& call, Record input) {
     tasks_.spawn(collect_later());
     co_return std::move(out).take();
   }
-  if (!is_version_number(ref.qualifier)) {
+  if (!is_version_number(ref.qualifier) && ref.qualifier != latest_published) {
     co_return refuse(invalid("Deletion of aliases is not currently supported."));
   }
   CO_TRY(require(ref));
   std::optional<Version> gone;
   if (auto version = require_version(ref)) gone = **version;
   CO_TRY(co_await change(ref, [&ref](Function& function) -> ApiResult<void> {
-    int number = ref.qualifier.size() < 10 ? std::stoi(ref.qualifier) : 0;
+    bool numbered = ref.qualifier.size() < 10 && ref.qualifier != latest_published;
+    int number = numbered ? std::stoi(ref.qualifier) : 0;
     for (const auto& [name, alias] : function.aliases) {
       if (alias.version == ref.qualifier || alias.weights.contains(ref.qualifier)) {
         return refuse(conflict(fmt::format("Version {} cannot be deleted: alias {} points to it.",
@@ -269,6 +276,7 @@ Service::Answer Service::delete_function(Call& call, Record input) {
     }
     // The cloud answers success for a version that is not there.
     function.versions.erase(number);
+    if (ref.qualifier == latest_published) function.latest_published.reset();
     function.event_configs.erase(ref.qualifier);
     function.provisioned.erase(ref.qualifier);
     std::erase_if(function.permissions,
@@ -276,7 +284,7 @@ Service::Answer Service::delete_function(Call& call, Record input) {
     function.policy_revisions.erase(ref.qualifier);
     return {};
   }));
-  if (gone) forget_snapshot(ref.scope, *gone);
+  if (gone) forget_version(ref.scope, *gone);
   tasks_.spawn(collect_later());
   co_return std::move(out).take();
 }

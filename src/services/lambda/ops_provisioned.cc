@@ -1,6 +1,7 @@
 // Provisioned concurrency: environments of published versions that are kept initialised. The
 // configuration is a record of the function; invoke/ keeps the environments.
 #include "base/log.h"
+#include "services/lambda/managed.h"
 #include "services/lambda/paging.h"
 #include "services/lambda/provisioned.h"
 #include "services/lambda/runnable.h"
@@ -46,7 +47,12 @@ ApiResult<void> check_provisioned_version(const functions::Function& function,
   auto found = is_version_number(number) && number.size() < 10
                    ? function.versions.find(std::stoi(number))
                    : function.versions.end();
-  if (found == function.versions.end() || !found->second.snap_start) return {};
+  if (found == function.versions.end()) return {};
+  if (is_managed(found->second)) {
+    return refuse(
+        invalid("Provisioned Concurrency is not supported for functions on a capacity provider."));
+  }
+  if (!found->second.snap_start) return {};
   return refuse(
       invalid("Provisioned Concurrency is not supported for SnapStart enabled function versions."));
 }

@@ -2,6 +2,7 @@
 // one version of each runtime, so the mode decides what may happen when that is another one than
 // before: Auto and FunctionUpdate follow it, Manual runs on the one it names or not at all.
 #include "services/lambda/config.h"
+#include "services/lambda/managed.h"
 #include "services/lambda/service.h"
 
 namespace mayfly::lambda {
@@ -120,8 +121,9 @@ Service::Answer Service::put_runtime_management_config(Call& call, Record input)
           invalid(fmt::format("The runtime version {} is not on this machine, which runs {} as {}.",
                               arn, (*found)->runtime, installed.empty() ? "nothing" : installed)));
     }
-    Version& version = (*found)->version == "$LATEST"
-                           ? function.latest
+    Version& version = (*found)->version == "$LATEST" ? function.latest
+                       : (*found)->version == latest_published
+                           ? *function.latest_published
                            : function.versions.at(std::stoi((*found)->version));
     version.update_runtime_on = mode == "Auto" ? "" : mode;
     version.runtime_version_arn = arn;

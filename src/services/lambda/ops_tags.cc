@@ -1,4 +1,4 @@
-// Tags of functions and of code signing configurations.
+// Tags of functions, of code signing configurations and of capacity providers.
 #include "services/lambda/paging.h"
 #include "services/lambda/service.h"
 
@@ -52,6 +52,10 @@ Service::Answer Service::tag_resource(Call& call, Record input) {
     CO_TRY(co_await change_code_signing(call.scope, resource, add));
     co_return Record();
   }
+  if (is_capacity_provider_arn(resource)) {
+    CO_TRY(co_await change_capacity(call.scope, resource, add));
+    co_return Record();
+  }
   CO_TRY_ASSIGN(FunctionRef ref, taggable(resource, call.scope));
   CO_TRY(co_await change(ref, add));
   co_return Record();
@@ -68,6 +72,10 @@ Service::Answer Service::untag_resource(Call& call, Record input) {
     CO_TRY(co_await change_code_signing(call.scope, resource, take_away));
     co_return Record();
   }
+  if (is_capacity_provider_arn(resource)) {
+    CO_TRY(co_await change_capacity(call.scope, resource, take_away));
+    co_return Record();
+  }
   CO_TRY_ASSIGN(FunctionRef ref, taggable(resource, call.scope));
   CO_TRY(co_await change(ref, take_away));
   co_return Record();
@@ -81,6 +89,12 @@ Service::Answer Service::list_tags(Call& call, Record input) {
     const auto* config = find_code_signing(call.scope, resource);
     if (!config) co_return refuse(resource_not_found());
     out.set_tags(config->tags);
+    co_return std::move(out).take();
+  }
+  if (is_capacity_provider_arn(resource)) {
+    const auto* provider = find_capacity(call.scope, resource);
+    if (!provider) co_return refuse(resource_not_found());
+    out.set_tags(provider->tags);
     co_return std::move(out).take();
   }
   CO_TRY_ASSIGN(FunctionRef ref, taggable(resource, call.scope));

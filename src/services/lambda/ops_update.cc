@@ -1,6 +1,7 @@
 // Functions: new code, new configuration.
 #include "base/limits.h"
 #include "services/lambda/config.h"
+#include "services/lambda/managed.h"
 #include "services/lambda/runnable.h"
 #include "services/lambda/service.h"
 
@@ -33,7 +34,6 @@ Service::Answer Service::update_function_code(Call& call, Record input) {
   CO_TRY(check_architectures(in.architectures()));
   CO_TRY(check_revision(in.revision_id(), function->latest));
   CO_TRY(require_settled(*function));
-  if (in.publish_to()) co_return refuse(unbuilt("PublishTo"));
   if (in.source_kms_key_arn()) co_return refuse(unbuilt("SourceKMSKeyArn"));
   model::FunctionCode code;
   if (in.zip_file()) code.set_zip_file(std::string(*in.zip_file()));
@@ -62,7 +62,9 @@ Service::Answer Service::update_function_code(Call& call, Record input) {
     if (dry_run) return {};
     changed.latest = std::move(next);
     if (publishing) published = publish(changed, changed.latest.description).version;
-    return {};
+    if (!in.publish_to()) return {};
+    published = latest_published;
+    return publish_latest(changed, changed.latest.description);
   }));
   if (dry_run) {
     // Nothing was changed: the package goes with the next collection.
@@ -72,7 +74,7 @@ Service::Answer Service::update_function_code(Call& call, Record input) {
   }
   settle_later(ref);
   tasks_.spawn(collect_later());
-  if (publishing) {
+  if (!published.empty()) {
     FunctionRef version_ref = ref;
     version_ref.qualifier = published;
     CO_TRY_ASSIGN(const Version* version, require_version(version_ref));
@@ -98,6 +100,7 @@ Service::Answer Service::update_function_configuration(Call& call, Record input)
     CO_TRY_ASSIGN(layers, layers_of(in.layers(), call));
   }
   Version shown;
+  functions::CapacityProviders::Hold capacity;  // until it is written
   CO_TRY(co_await change(ref, [&](Function& changed) -> ApiResult<void> {
     if (auto same = check_revision(in.revision_id(), changed.latest); !same) return same;
     if (auto settled = require_settled(changed); !settled) return settled;
@@ -109,6 +112,9 @@ Service::Answer Service::update_function_configuration(Call& call, Record input)
     Version& latest = changed.latest;
     Version before = latest;
     if (auto applied = apply(in, latest); !applied) return applied;
+    auto held = hold_capacity(ref.scope, latest);
+    if (!held) return refuse(held.error());
+    capacity = *std::move(held);
     if (auto kept = check_manual_runtime(before, latest); !kept) return kept;
     if (in.has_layers()) latest.layers = std::move(layers);
     if (auto fits = check_unzipped(latest); !fits) return fits;

@@ -1,5 +1,6 @@
 // Published versions.
 #include "services/lambda/config.h"
+#include "services/lambda/managed.h"
 #include "services/lambda/paging.h"
 #include "services/lambda/service.h"
 #include "services/lambda/snap_start.h"
@@ -16,11 +17,23 @@ functions::Version& Service::publish(Function& function, std::string_view descri
   return function.versions.emplace(function.last_published, std::move(version)).first->second;
 }
 
+ApiResult<void> Service::publish_latest(Function& function, std::string_view description) const {
+  if (!is_managed(function.latest)) {
+    return refuse(invalid(
+        "PublishTo LATEST_PUBLISHED is supported for functions on a capacity provider alone."));
+  }
+  Version version = function.latest;
+  version.version = latest_published;
+  version.description = description;
+  version.revision_id = deps_.random.uuid4();
+  function.latest_published = std::move(version);
+  return {};
+}
+
 Service::Answer Service::publish_version(Call& call, Record input) {
   model::PublishVersionRequest in(std::move(input));
   CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name()));
   ref.qualifier.clear();
-  if (in.publish_to()) co_return refuse(unbuilt("PublishTo"));
   std::string number;
   CO_TRY(co_await change(ref, [&](Function& function) -> ApiResult<void> {
     Version& latest = function.latest;
@@ -34,6 +47,10 @@ Service::Answer Service::publish_version(Call& call, Record input) {
           "CodeSHA256 ({}) is different from current CodeSHA256 in $LATEST ({}). Please "
           "try again with the CodeSHA256 in $LATEST.",
           *in.code_sha256(), current)));
+    }
+    if (in.publish_to()) {
+      number = latest_published;
+      return publish_latest(function, in.description().value_or(latest.description));
     }
     if (!function.versions.empty()) {
       const Version& last = function.versions.rbegin()->second;
@@ -66,6 +83,9 @@ Service::Answer Service::list_versions_by_function(Call& call, Record input) {
   std::vector<model::FunctionConfiguration> page;
   if (marker.empty())
     page.push_back(describe(function->latest, function->arn() + ":$LATEST", false));
+  if (const auto& published = function->latest_published; published && marker.empty()) {
+    page.push_back(describe(*published, function->arn() + ":" + published->version, false));
+  }
   int done = marker.empty() ? 0 : std::atoi(marker.c_str());
   model::ListVersionsByFunctionResponse out;
   for (auto at = function->versions.upper_bound(done); at != function->versions.end(); ++at) {

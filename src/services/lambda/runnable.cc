@@ -1,5 +1,6 @@
 #include "services/lambda/runnable.h"
 
+#include "services/lambda/managed.h"
 #include "services/lambda/service.h"
 #include "services/lambda/snap_start.h"
 
@@ -60,6 +61,9 @@ invoke::Runnable make_runnable(const functions::Function& function,
   out.reserved_concurrency = function.reserved_concurrency;
   out.snap_start = version.snap_start && version.version != "$LATEST";
   out.per_tenant = version.per_tenant;
+  out.max_concurrency = max_concurrency_of(version);
+  out.cpu_millis = cpu_millis_of(version);
+  out.managed = is_managed(version);
   return out;
 }
 
@@ -81,6 +85,10 @@ io::Task<Result<invoke::Runnable>> Service::runnable(FunctionRef ref,
   invoke::Runnable out = make_runnable(*resolved.function, *resolved.version, {}, {});
   functions::PackageRef package = resolved.version->package;
   std::vector<functions::LayerRef> layers = resolved.version->layers;
+  if (const auto* provider = find_capacity(ref.scope, resolved.version->capacity_provider_arn)) {
+    out.capacity_key = provider->arn();
+    out.capacity_cpu_millis = provider->vcpus_max * 1000;
+  }
   if (resolved.version->state == functions::State::failed) {
     co_return fail(ErrorKind::conflict,
                    fmt::format("The operation cannot be performed at this time. The function {} is "

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "services/lambda/config.h"
+#include "services/lambda/managed.h"
 #include "services/lambda/snap_start.h"
 #include "services/lambda/text.h"
 
@@ -89,6 +90,9 @@ ApiResult<const functions::Version*> Service::require_version(const FunctionRef&
     number = alias->second.version;
     if (number == "$LATEST") return &(*function)->latest;
   }
+  if (number == latest_published && (*function)->latest_published) {
+    return &*(*function)->latest_published;
+  }
   if (is_version_number(number) && number.size() < 10) {
     auto found = (*function)->versions.find(std::stoi(number));
     if (found != (*function)->versions.end()) return &found->second;
@@ -168,6 +172,7 @@ io::Task<void> Service::settle(FunctionRef ref) {
   };
   auto updated = co_await change(ref, [&finish](Function& changed) -> ApiResult<void> {
     finish(changed.latest);
+    if (changed.latest_published) finish(*changed.latest_published);
     for (auto& [number, version] : changed.versions) finish(version);
     return {};
   });
@@ -195,10 +200,7 @@ io::Task<Result<>> Service::collect_packages(Duration grace) {
     hashes.insert(version.package.sha256);
     for (const auto& layer : version.layers) hashes.insert(layer.package.sha256);
   };
-  deps_.registry.for_each([&note](const Function& function) {
-    note(function.latest);
-    for (const auto& [number, version] : function.versions) note(version);
-  });
+  deps_.registry.for_each([&note](const Function& function) { function.for_each_version(note); });
   deps_.registry.for_each_layer(
       [&hashes](const functions::LayerVersion& layer) { hashes.insert(layer.package.sha256); });
   std::vector<std::string> in_use(hashes.begin(), hashes.end());

@@ -161,6 +161,14 @@ class Service final : public guard::ResourcePolicies {
   Answer get_function_code_signing_config(Call& call, Record input);
   Answer delete_function_code_signing_config(Call& call, Record input);
   void add_code_signing(api::Service& service);
+  // capacity providers (ops_capacity.cc)
+  Answer create_capacity_provider(Call& call, Record input);
+  Answer get_capacity_provider(Call& call, Record input);
+  Answer update_capacity_provider(Call& call, Record input);
+  Answer delete_capacity_provider(Call& call, Record input);
+  Answer list_capacity_providers(Call& call, Record input);
+  Answer list_function_versions_by_capacity_provider(Call& call, Record input);
+  void add_capacity(api::Service& service);
   // invoke (ops_invoke.cc)
   Answer invoke(Call& call, Record input);
   Answer invoke_async(Call& call, Record input);
@@ -202,6 +210,18 @@ class Service final : public guard::ResourcePolicies {
       Scope scope, std::string arn,
       std::function<ApiResult<void>(functions::CodeSigningConfig&)> apply);
 
+  const functions::CapacityProvider* find_capacity(const Scope& scope,
+                                                   std::string_view named) const;
+  // For as long as a function is being given the version's provider; nothing without one.
+  ApiResult<functions::CapacityProviders::Hold> hold_capacity(const Scope& scope,
+                                                              const Version& version);
+  io::Task<ApiResult<void>> change_capacity(
+      Scope scope, std::string named,
+      std::function<ApiResult<void>(functions::CapacityProvider&)> apply);
+  // ARN and state of every version that names this provider.
+  std::vector<std::pair<std::string, std::string>> versions_on(const Scope& scope,
+                                                               std::string_view arn) const;
+
   io::Task<ApiResult<functions::PackageRef>> add_package(std::string zip,
                                                          std::string_view operation);
   io::Task<ApiResult<functions::PackageRef>> package_of(model::FunctionCode code,
@@ -212,6 +232,8 @@ class Service final : public guard::ResourcePolicies {
   ApiResult<void> check_architectures(const std::vector<std::string_view>& given) const;
   void stamp(Version& version) const;  // revision id, time of change, configuration digest
   Version& publish(Function& function, std::string_view description) const;
+  // What $LATEST is becomes $LATEST.PUBLISHED; of functions on capacity providers alone.
+  ApiResult<void> publish_latest(Function& function, std::string_view description) const;
   // describe() with the state and the runtime's version.
   model::FunctionConfiguration describe_whole(const Version& version, const std::string& arn) const;
   ApiResult<void> check_runtime(const FunctionName& name, const std::string& runtime) const;
@@ -232,7 +254,7 @@ class Service final : public guard::ResourcePolicies {
   void snapshot_later(const Function& function);
   io::Task<void> make_snapshot(FunctionRef version);
   io::Task<Result<invoke::Snapshot>> take_snapshot(FunctionRef version);
-  void forget_snapshot(const Scope& scope, const Version& version);
+  void forget_version(const Scope& scope, const Version& version);
   io::Task<Result<>> collect_packages(Duration grace);
   io::Task<void> collect_later();
 

@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "services/lambda/managed.h"
 #include "services/lambda/runnable.h"
 #include "services/lambda/service.h"
 #include "wire/json.h"
@@ -126,8 +127,8 @@ io::Task<Result<invoke::Snapshot>> Service::take_snapshot(FunctionRef ref) {
   co_return std::move(*call->result);
 }
 
-void Service::forget_snapshot(const Scope& scope, const Version& version) {
-  if (!version.snap_start) return;
+void Service::forget_version(const Scope& scope, const Version& version) {
+  if (!version.snap_start && version.version != latest_published) return;
   deps_.invoker.forget(pool_key(scope, version, false));
 }
 

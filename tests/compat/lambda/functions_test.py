@@ -269,9 +269,9 @@ class NotBuilt(Compat):
     def test_says_so_and_names_the_operation(self):
         import botocore.exceptions
         with self.assertRaises(botocore.exceptions.ClientError) as caught:
-            self.client().list_capacity_providers()
+            self.client().list_durable_executions_by_function(FunctionName="f")
         self.assertEqual(caught.exception.response["ResponseMetadata"]["HTTPStatusCode"], 501)
-        self.assertIn("ListCapacityProviders", str(caught.exception))
+        self.assertIn("ListDurableExecutionsByFunction", str(caught.exception))
 
 
 if __name__ == "__main__":

@@ -24,11 +24,13 @@ final class Channel {
     private static final int ONE_READ = 8192;
     private final FileInputStream input;
     private final FileOutputStream output;
+    /** Several events at one time, each taken by a thread of its own. */
+    boolean several;
     private byte[] buffer = new byte[ONE_READ];
-    private int sequence;
 
     /** One event, as the host sent it. Texts that are not there are empty. */
     static final class Event {
+        int sequence;
         long deadline;
         String requestId;
         String arn;
@@ -52,20 +54,22 @@ final class Channel {
         return have + got;
     }
 
-    Event receive() throws IOException {
+    /** One thread at a time takes the next event. */
+    synchronized Event receive() throws IOException {
         int have = 0;
-        while (have < HEAD) have = read(have, ONE_READ);
+        // No byte beyond the event: what follows is another thread's.
+        while (have < HEAD) have = read(have, several ? HEAD : ONE_READ);
         ByteBuffer frame = ByteBuffer.wrap(buffer).order(ByteOrder.LITTLE_ENDIAN);
         int end = HEAD + frame.getInt(0);
         if (frame.get(4) != INVOKE)
             throw new IOException("unexpected frame of type " + frame.get(4) + " from the host");
-        sequence = frame.getInt(8);
         if (end > buffer.length) {
             buffer = Arrays.copyOf(buffer, end);
             frame = ByteBuffer.wrap(buffer).order(ByteOrder.LITTLE_ENDIAN);
         }
         while (have < end) have = read(have, end);
         Event event = parse(frame, end);
+        event.sequence = frame.getInt(8);
         if (buffer.length > ONE_READ)
             buffer = new byte[ONE_READ];
         return event;
@@ -95,15 +99,21 @@ final class Channel {
         return new String(buffer, at, length, StandardCharsets.UTF_8);
     }
 
-    /** An empty READY, or a label and a body; one write for both. */
+    /** Of no event: an empty READY, or a label and a body; one write for both. */
     void send(int type, String label, byte[] body) throws IOException {
+        send(type, label, body, 0);
+    }
+
+    void send(int type, String label, byte[] body, int sequence) throws IOException {
         byte[] name = label.getBytes(StandardCharsets.UTF_8);
         int length = type == READY ? 0 : 2 + name.length + body.length;
         ByteBuffer frame = ByteBuffer.allocate(HEAD + length).order(ByteOrder.LITTLE_ENDIAN);
         frame.putInt(length).putInt(type);
-        frame.putInt(type == RESPONSE || type == ERROR ? sequence : 0);
+        frame.putInt(sequence);
         if (type != READY)
             frame.putShort((short) name.length).put(name).put(body);
-        output.write(frame.array());
+        synchronized (output) {
+            output.write(frame.array());
+        }
     }
 }

@@ -43,32 +43,65 @@ public final class Main {
         if (Hooks.wanted())
             Hooks.run(channel);
         try {
+            String most = System.getenv("AWS_LAMBDA_MAX_CONCURRENCY");
+            channel.several = most != null;
             channel.send(Channel.READY, "", new byte[0]);
+            if (channel.several)
+                startThreads(channel, handler, Integer.parseInt(most) - 1);
             while (true) serve(channel, handler);
         } catch (EOFException gone) {
             System.exit(0);
         }
     }
 
-    private static void serve(Channel channel, Handler handler) throws IOException {
-        Channel.Event event = channel.receive();
-        if (event.trace.isEmpty())
+    /** Several events at one time, as on Lambda Managed Instances: a thread for each. */
+    private static void startThreads(Channel channel, Handler handler, int count) {
+        ClassLoader loader = Thread.currentThread().getContextClassLoader();
+        for (int number = 1; number <= count; number++) {
+            Thread thread = new Thread(() -> {
+                try {
+                    while (true) serve(channel, handler);
+                } catch (IOException gone) {
+                    System.exit(gone instanceof EOFException ? 0 : 1);
+                }
+            }, "lambda-" + number);
+            thread.setContextClassLoader(loader);
+            thread.setDaemon(true);
+            try {
+                thread.start();
+            } catch (OutOfMemoryError full) {
+                LogSink.LOGGER.log(number + " threads serve events, more cannot be started.");
+                return;
+            }
+        }
+    }
+
+    // A property is the whole process's: with several events at one time it names no trace.
+    private static void setTrace(String trace) {
+        if (trace.isEmpty())
             System.clearProperty("com.amazonaws.xray.traceHeader");
         else
-            System.setProperty("com.amazonaws.xray.traceHeader", event.trace);
+            System.setProperty("com.amazonaws.xray.traceHeader", trace);
+    }
+
+    private static void serve(Channel channel, Handler handler) throws IOException {
+        Channel.Event event = channel.receive();
+        LogSink.LOGGER.begin(event);
+        if (!channel.several)
+            setTrace(event.trace);
         byte[] answer;
         try {
             answer = handler.call(event.payload, new InvocationContext(event));
         } catch (Throwable error) {
             LogSink.LOGGER.log(textOf(error));
-            channel.send(
-                    Channel.ERROR, "Function." + error.getClass().getSimpleName(), shape(error));
+            channel.send(Channel.ERROR, "Function." + error.getClass().getSimpleName(),
+                    shape(error), event.sequence);
             // After an error of the machine itself the process is not fit for another event.
             if (error instanceof VirtualMachineError)
                 System.exit(1);
             return;
         }
-        channel.send(Channel.RESPONSE, "", answer);
+        channel.send(Channel.RESPONSE, "", answer, event.sequence);
     }
 
     static String textOf(Throwable error) {

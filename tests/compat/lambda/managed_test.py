@@ -1,0 +1,494 @@
+#!/usr/bin/env python3
+"""Several calls at one time in one environment, and capacity providers, as boto3 sees them.
+
+Handlers meet at a barrier: they answer when so many of them are inside at one time. A test that
+passes has had its calls overlap in one environment.
+"""
+import base64
+import json
+import pathlib
+import subprocess
+import shutil
+import sys
+import tempfile
+import threading
+import unittest
+import uuid
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+import harness  # noqa: E402
+from harness import ROLE, Compat, machine_runtimes, make_zip  # noqa: E402
+
+# Each takes {"barrier": N}: waits until N calls are inside; "exit": ends its process; "hang": never
+# answers; "raise": fails. Answers who it was and what its module has seen.
+NODE = {"index.mjs": """
+let seen = 0;
+let inside = [];
+export const handler = async (event, context) => {
+  const count = ++seen;
+  console.log(`first ${event.n}`);
+  if (event.barrier) {
+    await new Promise((go) => {
+      inside.push(go);
+      if (inside.length === event.barrier) inside.splice(0).forEach((one) => one());
+    });
+  }
+  if (event.hang) await new Promise(() => {});
+  if (event.exit) process.exit(event.exit);
+  if (event.raise) throw new RangeError(`raised ${event.n}`);
+  console.log(`second ${event.n}`);
+  return { n: event.n, seen: count, process: 1, request: context.awsRequestId,
+           most: process.env.AWS_LAMBDA_MAX_CONCURRENCY, version: context.functionVersion,
+           init: process.env.AWS_LAMBDA_INITIALIZATION_TYPE, code: 'one' };
+};
+"""}
+PYTHON = {"index.py": """
+import json, logging, os, time
+logging.getLogger().setLevel("INFO")
+seen = 0
+def handler(event, context):
+    global seen
+    seen += 1
+    logging.info("first %s", event["n"])
+    if event.get("barrier"):
+        folder = "/tmp/inside-%s" % event.get("round", 0)
+        os.makedirs(folder, exist_ok=True)
+        open("%s/%s" % (folder, event["n"]), "w").close()
+        while len(os.listdir(folder)) < event["barrier"]:
+            time.sleep(0.002)
+    if event.get("hang"):
+        time.sleep(60)
+    if event.get("exit"):
+        os._exit(event["exit"])
+    if event.get("raise"):
+        raise IndexError("raised %s" % event["n"])
+    logging.info("second %s", event["n"])
+    return {"n": event["n"], "seen": seen, "process": os.getpid(),
+            "request": context.aws_request_id, "most": os.environ["AWS_LAMBDA_MAX_CONCURRENCY"],
+            "version": context.function_version,
+            "init": os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"]}
+"""}
+JAVA = """
+import com.amazonaws.services.lambda.runtime.*;
+import java.util.*;
+import java.util.concurrent.*;
+import java.util.concurrent.atomic.AtomicInteger;
+public class Index {
+  static final AtomicInteger seen = new AtomicInteger();
+  static final Map<Integer, CyclicBarrier> barriers = new ConcurrentHashMap<>();
+  public Map<String, Object> handler(Map<String, Object> event, Context context) throws Exception {
+    int count = seen.incrementAndGet();
+    context.getLogger().log("first " + event.get("n"));
+    if (event.containsKey("barrier")) {
+      int size = ((Number) event.get("barrier")).intValue();
+      barriers.computeIfAbsent(size, CyclicBarrier::new).await(20, TimeUnit.SECONDS);
+    }
+    if (event.containsKey("hang")) Thread.sleep(60000);
+    if (event.containsKey("exit")) System.exit(((Number) event.get("exit")).intValue());
+    if (event.containsKey("raise")) throw new IllegalStateException("raised " + event.get("n"));
+    context.getLogger().log("second " + event.get("n"));
+    return Map.of("n", event.get("n"), "seen", count, "process", 1,
+                  "request", context.getAwsRequestId(),
+                  "most", System.getenv("AWS_LAMBDA_MAX_CONCURRENCY"),
+                  "version", context.getFunctionVersion(),
+                  "init", System.getenv("AWS_LAMBDA_INITIALIZATION_TYPE"));
+  }
+}
+"""
+# A custom runtime: as many threads as the variable says, each asks for its next event.
+CUSTOM = {"bootstrap": """#!/usr/bin/python3
+import json, os, sys, threading, time, urllib.request
+base = "http://%s/2018-06-01/runtime/" % os.environ["AWS_LAMBDA_RUNTIME_API"]
+barriers, lock, seen = {}, threading.Lock(), [0]
+def say(request, text):
+    record = json.dumps({"requestId": request, "message": text}) + "\\n"
+    os.write(1, record.encode())
+def serve():
+    while True:
+        with urllib.request.urlopen(base + "invocation/next") as answer:
+            event, request = json.load(answer), answer.headers["Lambda-Runtime-Aws-Request-Id"]
+        with lock:
+            seen[0] += 1
+            count = seen[0]
+            size = event.get("barrier")
+            if size and size not in barriers:
+                barriers[size] = threading.Barrier(size)
+        say(request, "first %s" % event["n"])
+        if size:
+            barriers[size].wait(20)
+        if event.get("hang"):
+            time.sleep(60)
+        if event.get("exit"):
+            os._exit(event["exit"])
+        what, body = "response", {"n": event["n"], "seen": count, "process": 1, "request": request,
+                                  "most": os.environ["AWS_LAMBDA_MAX_CONCURRENCY"],
+                                  "version": os.environ["AWS_LAMBDA_FUNCTION_VERSION"],
+                                  "init": os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"]}
+        if event.get("raise"):
+            what, body = "error", {"errorType": "Raised", "errorMessage": "raised %s" % event["n"]}
+        else:
+            say(request, "second %s" % event["n"])
+        urllib.request.urlopen(urllib.request.Request(
+            base + "invocation/%s/%s" % (request, what), json.dumps(body).encode(),
+            method="POST")).read()
+most = int(os.environ["AWS_LAMBDA_MAX_CONCURRENCY"])
+for _ in range(most - 1):
+    threading.Thread(target=serve, daemon=True).start()
+serve()
+"""}
+
+
+def java_files():
+    if not shutil.which("javac"):
+        return None
+    jar = harness.ROOT / "build/release/runtimes/java/runtime.jar"
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, "Index.java").write_text(JAVA)
+        subprocess.run(["javac", "-cp", str(jar), "-d", folder, folder + "/Index.java"], check=True)
+        return {file.name: file.read_bytes() for file in pathlib.Path(folder).glob("*.class")}
+
+
+class Managed(Compat):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        there = machine_runtimes()
+        cls.languages = {"provided": ("provided.al2023", "any", CUSTOM)}
+        if "nodejs" in there:
+            cls.languages["nodejs"] = ("nodejs22.x", "index.handler", NODE)
+        if "python" in there:
+            cls.languages["python"] = ("python3.13", "index.handler", PYTHON)
+        files = java_files() if "java" in there else None
+        if files:
+            cls.languages["java"] = ("java21", "Index::handler", files)
+
+    def provider(self, **more):
+        client = self.client()
+        if not hasattr(client, "create_capacity_provider"):
+            self.skipTest("this boto3 does not know capacity providers")
+        name = "cp-" + uuid.uuid4().hex[:8]
+        made = client.create_capacity_provider(
+            CapacityProviderName=name,
+            VpcConfig={"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]},
+            PermissionsConfig={"CapacityProviderOperatorRoleArn": ROLE}, **more)
+        self.addCleanup(self.forget_provider, name)
+        return made["CapacityProvider"]
+
+    def forget_provider(self, name):
+        try:
+            self.client().delete_capacity_provider(CapacityProviderName=name)
+        except self.client().exceptions.ResourceNotFoundException:
+            pass  # the test itself has deleted it
+
+    def managed(self, language, most, **more):
+        """A function of this language on a provider of its own."""
+        if language not in self.languages:
+            self.skipTest(f"no {language} runtime here")
+        runtime, handler, files = self.languages[language]
+        arn = self.provider()["CapacityProviderArn"]
+        config = {"CapacityProviderArn": arn, "PerExecutionEnvironmentMaxConcurrency": most}
+        more.setdefault("Timeout", 30)
+        return self.create(runtime=runtime, handler=handler, files=files, MemorySize=2048,
+                           CapacityProviderConfig={
+                               "LambdaManagedInstancesCapacityProviderConfig": config}, **more)
+
+    def at_once(self, name, events, **more):
+        """Invokes with each event in a thread of its own; answers in their order."""
+        found = [None] * len(events)
+
+        def one(index):
+            answer = self.client().invoke(FunctionName=name, Payload=json.dumps(events[index]),
+                                          **more)
+            found[index] = (json.loads(answer["Payload"].read()), answer)
+        threads = [threading.Thread(target=one, args=(index,)) for index in range(len(events))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return found
+
+    def environments(self, name):
+        """Log streams of the function's environments, of those that have run calls."""
+        logs = self.client("logs")
+        return {event["logStreamName"] for event in logs.filter_log_events(
+            logGroupName="/aws/lambda/" + name, filterPattern='"platform.report"')["events"]}
+
+    def records(self, name, wanted):
+        """The log's records, once `wanted` reports are there."""
+        logs = self.client("logs")
+
+        def all_of_them():
+            try:
+                events = logs.filter_log_events(logGroupName="/aws/lambda/" + name)["events"]
+            except logs.exceptions.ResourceNotFoundException:
+                return None
+            found = []
+            for event in events:
+                try:
+                    found.append(json.loads(event["message"]))
+                except ValueError:
+                    continue
+            reports = [r for r in found if r.get("type") == "platform.report"]
+            return found if len(reports) >= wanted else None
+        return self.eventually(all_of_them)
+
+    def overlap(self, language, processes):
+        count = 6
+        name = self.managed(language, count)
+        found = self.at_once(name, [{"n": n, "barrier": count} for n in range(count)],
+                             LogType="Tail")
+        for n, (body, answer) in enumerate(found):
+            self.assertNotIn("FunctionError", answer, body)
+            self.assertEqual(body["n"], n)
+            self.assertEqual(body["most"], str(count))
+            self.assertEqual(body["init"], "lambda-managed-instances")
+            self.assertEqual(body["request"], answer["ResponseMetadata"]["RequestId"])
+            # The tail is the call's own.
+            tail = base64.b64decode(answer["LogResult"]).decode()
+            self.assertIn(f"first {n}", tail)
+            self.assertIn("platform.report", tail)
+            for other in range(count):
+                if other != n:
+                    self.assertNotIn(f"first {other}", tail)
+        bodies = [body for body, _ in found]
+        if processes == 1:  # one module for all
+            self.assertEqual(sorted(body["seen"] for body in bodies), list(range(1, count + 1)))
+        else:
+            self.assertEqual({body["seen"] for body in bodies}, {1})
+            self.assertEqual(len({body["process"] for body in bodies}), count)
+        records = self.records(name, count)
+        for body in bodies:
+            own = [r for r in records if body["request"] in json.dumps(r)]
+            kinds = [r.get("type", "line") for r in own]
+            self.assertEqual(kinds.count("platform.start"), 1)
+            self.assertEqual(kinds.count("platform.report"), 1)
+            self.assertEqual(kinds.count("line"), 2, own)
+        return name
+
+    def test_node_calls_overlap(self):
+        self.assertEqual(len(self.environments(self.overlap("nodejs", 1))), 1)
+
+    def test_python_calls_overlap_in_processes(self):
+        self.assertEqual(len(self.environments(self.overlap("python", 6))), 1)
+
+    def test_java_calls_overlap(self):
+        self.assertEqual(len(self.environments(self.overlap("java", 1))), 1)
+
+    def test_custom_runtime_calls_overlap(self):
+        self.assertEqual(len(self.environments(self.overlap("provided", 1))), 1)
+
+    def test_an_error_is_one_calls(self):
+        for language in sorted(self.languages):
+            with self.subTest(language):
+                name = self.managed(language, 2)
+                (good, ok), (bad, failed) = self.at_once(
+                    name, [{"n": 0, "barrier": 2}, {"n": 1, "barrier": 2, "raise": 1}])
+                self.assertNotIn("FunctionError", ok)
+                self.assertEqual(good["n"], 0)
+                self.assertEqual(failed["FunctionError"], "Unhandled")
+                self.assertIn("raised 1", bad["errorMessage"])
+
+    def test_a_crash_is_everybodys(self):
+        for language in sorted(set(self.languages) - {"python"}):
+            with self.subTest(language):
+                name = self.managed(language, 3)
+                found = self.at_once(name, [{"n": 0, "barrier": 3, "exit": 3},
+                                            {"n": 1, "barrier": 3, "hang": 1},
+                                            {"n": 2, "barrier": 3, "hang": 1}])
+                for body, answer in found:
+                    self.assertEqual(answer["FunctionError"], "Unhandled")
+                    self.assertEqual(body["errorType"], "Runtime.ExitError")
+                    self.assertIn(answer["ResponseMetadata"]["RequestId"], body["errorMessage"])
+                    self.assertIn("exit status 3", body["errorMessage"])
+                body, _ = self.invoke(name, {"n": 9})
+                self.assertEqual(body["seen"], 1)  # in a new environment
+                reports = [r["record"] for r in self.records(name, 4)
+                           if r.get("type") == "platform.report"]
+                failed = [r for r in reports if r["status"] == "error"]
+                self.assertEqual({r["requestId"] for r in failed},
+                                 {answer["ResponseMetadata"]["RequestId"] for _, answer in found})
+
+    def test_a_python_process_that_ends_is_one_calls(self):
+        name = self.managed("python", 3)
+        found = self.at_once(name, [{"n": 0, "barrier": 3, "exit": 3}, {"n": 1, "barrier": 3},
+                                    {"n": 2, "barrier": 3}])
+        self.assertEqual(found[0][0]["errorType"], "Runtime.ExitError")
+        self.assertIn("exit status 3", found[0][0]["errorMessage"])
+        self.assertEqual([found[n][0]["n"] for n in (1, 2)], [1, 2])
+        again = self.at_once(name, [{"n": n, "barrier": 3, "round": 1} for n in range(3)])
+        self.assertEqual({answer.get("FunctionError") for _, answer in again}, {None})
+        self.assertEqual(sorted(body["seen"] for body, _ in again), [1, 2, 2])
+        self.assertEqual(len(self.environments(name)), 1)
+
+    def test_a_timeout_is_one_calls_and_ends_nothing(self):
+        for language in sorted(self.languages):
+            with self.subTest(language):
+                name = self.managed(language, 3, Timeout=2)
+                self.invoke(name, {"n": 7})  # it is there
+                found = self.at_once(name, [{"n": 0, "hang": 1}, {"n": 1}])
+                self.assertEqual(found[0][0]["errorType"], "Sandbox.Timedout")
+                self.assertIn("timed out after 2.00 seconds", found[0][0]["errorMessage"])
+                self.assertNotIn("FunctionError", found[1][1])
+                # The late call keeps its place: two are left of three.
+                pair = self.at_once(name, [{"n": n, "barrier": 2, "round": 2} for n in range(2)])
+                self.assertEqual({answer.get("FunctionError") for _, answer in pair}, {None})
+                self.assertEqual(len(self.environments(name)), 1)
+
+    def test_new_code_under_load(self):
+        client, name = self.client(), self.managed("nodejs", 4)
+        stop, found = threading.Event(), []
+
+        def keep_calling():
+            while not stop.is_set():
+                body, answer = self.invoke(name, {"n": 1})
+                found.append((answer.get("FunctionError"), body["code"]))
+        threads = [threading.Thread(target=keep_calling) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        try:
+            self.eventually(lambda: len(found) > 50)
+            files = {"index.mjs": NODE["index.mjs"].replace("'one'", "'two'")}
+            client.update_function_code(FunctionName=name, ZipFile=make_zip(files))
+            self.updated(name)
+            at = len(found)
+            self.eventually(lambda: len(found) > at + 50)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual({error for error, _ in found}, {None})
+        self.assertEqual({code for _, code in found[-20:]}, {"two"})
+
+    def test_streams_side_by_side(self):
+        if "nodejs" not in self.languages:
+            self.skipTest("no Node.js runtime here")
+        files = {"index.mjs": """
+let inside = [];
+export const handler = awslambda.streamifyResponse(async (event, out) => {
+  out.write(`begin ${event.n};`);
+  await new Promise((go) => {
+    inside.push(go);
+    if (inside.length === 2) inside.splice(0).forEach((one) => one());
+  });
+  for (let i = 0; i < event.parts; i++) {
+    if (!out.write(String(event.n).repeat(10000))) {
+      await new Promise((go) => out.once('drain', go));
+    }
+  }
+  out.end();
+});
+"""}
+        name = self.create(runtime="nodejs22.x", handler="index.handler", files=files, Timeout=30,
+                           Environment={"Variables": {"MAYFLY_MAX_CONCURRENCY": "2"}})
+        bodies = {}
+
+        def take(n, parts):
+            answer = self.client().invoke_with_response_stream(
+                FunctionName=name, Payload=json.dumps({"n": n, "parts": parts}))
+            bodies[n] = b"".join(event["PayloadChunk"]["Payload"]
+                                 for event in answer["EventStream"] if "PayloadChunk" in event)
+        threads = [threading.Thread(target=take, args=pair) for pair in ((1, 100), (2, 3))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(bodies[1], b"begin 1;" + b"1" * 1000000)
+        self.assertEqual(bodies[2], b"begin 2;" + b"2" * 30000)
+
+    def test_the_variable_needs_no_provider(self):
+        for language, (runtime, handler, files) in sorted(self.languages.items()):
+            with self.subTest(language):
+                variables = {"MAYFLY_MAX_CONCURRENCY": "4"}
+                name = self.create(runtime=runtime, handler=handler, files=files, Timeout=30,
+                                   MemorySize=1024, Environment={"Variables": variables})
+                found = self.at_once(name, [{"n": n, "barrier": 4} for n in range(4)])
+                self.assertEqual({answer.get("FunctionError") for _, answer in found}, {None})
+                self.assertEqual({body["init"] for body, _ in found}, {"on-demand"})
+        self.refused("InvalidParameterValueException", self.create,
+                     Environment={"Variables": {"MAYFLY_MAX_CONCURRENCY": "none"}})
+
+
+class Providers(Managed):
+    def test_a_provider_lives(self):
+        client = self.client()
+        made = self.provider(Tags={"team": "blue"},
+                             CapacityProviderScalingConfig={"MaxVCpuCount": 30})
+        self.assertEqual(made["State"], "Active")
+        name = made["CapacityProviderArn"].rpartition(":")[2]
+        got = client.get_capacity_provider(CapacityProviderName=name)["CapacityProvider"]
+        self.assertEqual(got, made)
+        self.assertEqual(client.list_tags(Resource=made["CapacityProviderArn"])["Tags"],
+                         {"team": "blue"})
+        policy = {"PredefinedMetricType": "LambdaCapacityProviderAverageCPUUtilization",
+                  "TargetValue": 70.0}
+        changed = client.update_capacity_provider(
+            CapacityProviderName=name, CapacityProviderScalingConfig={
+                "MaxVCpuCount": 50, "ScalingMode": "Manual", "ScalingPolicies": [policy]})
+        scaling = changed["CapacityProvider"]["CapacityProviderScalingConfig"]
+        self.assertEqual(scaling, {"MaxVCpuCount": 50, "ScalingMode": "Manual",
+                                   "ScalingPolicies": [policy]})
+        listed = client.list_capacity_providers()["CapacityProviders"]
+        self.assertIn(made["CapacityProviderArn"], [p["CapacityProviderArn"] for p in listed])
+        gone = client.delete_capacity_provider(CapacityProviderName=name)["CapacityProvider"]
+        self.assertEqual(gone["State"], "Deleting")
+        self.refused("ResourceNotFoundException", client.get_capacity_provider,
+                     CapacityProviderName=name)
+
+    def test_a_published_version_on_a_provider(self):
+        client, name = self.client(), self.managed("nodejs", 8)
+        config = client.get_function_configuration(FunctionName=name)["CapacityProviderConfig"]
+        arn = config["LambdaManagedInstancesCapacityProviderConfig"]["CapacityProviderArn"]
+        self.refused("ResourceConflictException", client.delete_capacity_provider,
+                     CapacityProviderName=arn)
+        published = client.publish_version(FunctionName=name, PublishTo="LATEST_PUBLISHED")
+        self.assertEqual(published["Version"], "$LATEST.PUBLISHED")
+        body, answer = self.invoke(name, {"n": 1})
+        self.assertEqual(answer["ExecutedVersion"], "$LATEST.PUBLISHED")
+        self.assertEqual(body["version"], "$LATEST.PUBLISHED")
+        files = {"index.mjs": NODE["index.mjs"].replace("'one'", "'two'")}
+        client.update_function_code(FunctionName=name, ZipFile=make_zip(files))
+        self.updated(name)
+        self.assertEqual(self.invoke(name, {"n": 1})[0]["code"], "one")
+        self.assertEqual(self.invoke(name + ":$LATEST", {"n": 1})[0]["code"], "two")
+        client.publish_version(FunctionName=name, PublishTo="LATEST_PUBLISHED")
+        self.assertEqual(self.invoke(name, {"n": 1})[0]["code"], "two")
+        client.publish_version(FunctionName=name)
+        versions = client.list_function_versions_by_capacity_provider(CapacityProviderName=arn)
+        self.assertEqual([v["FunctionArn"].split(":", 7)[7] for v in versions["FunctionVersions"]],
+                         ["$LATEST.PUBLISHED", "1"])
+
+    def test_a_providers_processors_are_a_bound(self):
+        client = self.client()
+        arn = self.provider(
+            CapacityProviderScalingConfig={"MaxVCpuCount": 2})["CapacityProviderArn"]
+        runtime, handler, files = self.languages["nodejs"]
+        name = self.create(
+            runtime=runtime, handler=handler, files=files, MemorySize=2048, Timeout=3,
+            CapacityProviderConfig={"LambdaManagedInstancesCapacityProviderConfig": {
+                "CapacityProviderArn": arn, "PerExecutionEnvironmentMaxConcurrency": 1}})
+        codes = []
+
+        def one():
+            try:
+                client.invoke(FunctionName=name, Payload=json.dumps({"n": 1, "hang": 1}))
+                codes.append("run")
+            except client.exceptions.TooManyRequestsException:
+                codes.append("throttled")
+        threads = [threading.Thread(target=one) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(sorted(codes), ["run", "run", "throttled"])
+
+
+def load_tests(loader, _tests, _pattern):
+    """Providers inherits helpers, not tests."""
+    suite = unittest.TestSuite(loader.loadTestsFromTestCase(Managed))
+    own = [name for name in vars(Providers) if name.startswith("test_")]
+    suite.addTests(Providers(name) for name in own)
+    return suite
+
+
+if __name__ == "__main__":
+    harness.main()
