@@ -71,7 +71,7 @@ struct Version {
   std::string update_runtime_on;    // "FunctionUpdate", "Manual"
   std::string runtime_version_arn;  // with "Manual"
   std::vector<FileSystemMount> file_systems;
-  bool snap_start = false;          // published versions are initialised once, ahead of calls
+  bool snap_start = false;  // published versions are initialised once, ahead of calls
   // On a capacity provider; empty: not.
   std::string capacity_provider_arn;
   int max_concurrency = 0;         // calls that one environment runs at one time; 0: by runtime

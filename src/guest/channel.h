@@ -127,5 +127,7 @@ class GuestChannel {
 std::unique_ptr<GuestChannel> make_lean_channel(io::Loop& loop, io::Fd socket);
 // Serves the Runtime API on a listening socket inside the jail.
 std::unique_ptr<GuestChannel> make_runtime_api_channel(io::Loop& loop, io::Fd listener);
+// Both, for a guest that a wrapper script starts: whichever it speaks.
+std::unique_ptr<GuestChannel> make_wrapped_channel(io::Loop& loop, io::Fd socket, io::Fd listener);
 
 }  // namespace mayfly::guest

@@ -104,7 +104,7 @@ io::Task<Result<std::unique_ptr<BootedGuest>>> BootedGuests::make(const Kind& ki
   auto spec =
       booted_guest_spec(*kind.runtime.pack, kind.memory_mb, InstanceId(deps_.random.hex(16)));
   CO_TRY_ASSIGN(guest->instance, co_await deps_.launcher.launch(std::move(spec)));
-  guest->channel = deps_.open_channel(sandbox::GuestKind::lean, guest->instance->take_channel());
+  guest->channel = deps_.open_channel({.socket = guest->instance->take_channel()});
   booting_ = guest->instance.get();
   if (closing_) booting_->kill();
   auto reply = co_await guest->channel->wait_init(deps_.loop.now() + limits::init_time);

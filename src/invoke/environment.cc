@@ -140,13 +140,12 @@ io::Task<Result<std::optional<Failure>>> Environment::boot_once(Deadline deadlin
   open_extensions();
   take_up(listeners, id);
   bool lean = runtime_.pack->guest == sandbox::GuestKind::lean;
-  io::Fd guest_end;
-  if (lean) {
-    guest_end = instance_->take_channel();
-  } else if (listeners.size() > 1) {
-    guest_end = std::move(listeners[1]);
-  }
-  channel_ = deps_.open_channel(runtime_.pack->guest, std::move(guest_end));
+  GuestEnds ends;
+  if (lean) ends.socket = instance_->take_channel();
+  // What a wrapper script starts in the bootstrap's place asks at the port.
+  if ((!lean || is_wrapped(*runnable_)) && listeners.size() > 1)
+    ends.port = std::move(listeners[1]);
+  channel_ = deps_.open_channel(std::move(ends));
   call_done_.reset();
   attach_extensions();
   if (origin_) {

@@ -10,6 +10,8 @@ namespace mayfly::invoke {
 namespace {
 
 // Developer guide, "Defined runtime environment variables": reserved keys.
+constexpr const char* wrapper_variable = "AWS_LAMBDA_EXEC_WRAPPER";
+
 constexpr std::array<std::string_view, 19> reserved{
     "_HANDLER",
     "_X_AMZN_TRACE_ID",
@@ -80,10 +82,7 @@ std::vector<std::string> entry_point(const Runnable& runnable, const sandbox::Ru
     bool in_package = std::filesystem::exists(runnable.code_dir / "bootstrap", error);
     argv = {in_package ? "/var/task/bootstrap" : "/opt/bootstrap"};
   }
-  auto wrapper = runnable.environment.find("AWS_LAMBDA_EXEC_WRAPPER");
-  if (wrapper != runnable.environment.end() && !wrapper->second.empty()) {
-    argv.insert(argv.begin(), wrapper->second);
-  }
+  if (is_wrapped(runnable)) argv.insert(argv.begin(), runnable.environment.at(wrapper_variable));
   return argv;
 }
 
@@ -94,6 +93,11 @@ void put_environment(sandbox::Spec& spec, const Variables& variables) {
 }
 
 }  // namespace
+
+bool is_wrapped(const Runnable& runnable) {
+  auto wrapper = runnable.environment.find(wrapper_variable);
+  return wrapper != runnable.environment.end() && !wrapper->second.empty();
+}
 
 Duration init_limit(const Runnable& runnable) {
   if (!runnable.snap_start && !runnable.shares()) return limits::init_time;
@@ -258,7 +262,7 @@ std::string opted_out(const Runnable& runnable) {
     return found == runnable.environment.end() ? std::string_view() : found->second;
   };
   if (find("MAYFLY_FORK") == "off") return "MAYFLY_FORK=off";
-  if (!find("AWS_LAMBDA_EXEC_WRAPPER").empty()) return "a wrapper script starts it";
+  if (is_wrapped(runnable)) return "a wrapper script starts it";
   return {};
 }
 

@@ -21,6 +21,9 @@ std::uint32_t cpu_millis(const Runnable& runnable);
 // The cloud lends a starting environment more than its share; so do we, until it is ready.
 inline constexpr std::uint32_t init_cpu_millis = 2000;
 
+// AWS_LAMBDA_EXEC_WRAPPER names a script that starts the runtime, or another program in its place.
+bool is_wrapped(const Runnable& runnable);
+
 // How long the Init phase may take: with SnapStart, and where several calls share an environment
 // (developer guide, "Lambda Managed Instances execution environment"), it may take minutes.
 Duration init_limit(const Runnable& runnable);

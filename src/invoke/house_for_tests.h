@@ -62,8 +62,10 @@ struct House {
           if (runtime_error) return std::unexpected(*runtime_error);
           return sandbox::RuntimeChoice{.pack = &pack, .warning = runtime_warning};
         },
-        .open_channel = [this](sandbox::GuestKind,
-                               io::Fd fd) { return launcher.open_channel(std::move(fd)); },
+        .open_channel =
+            [this](GuestEnds ends) {
+              return launcher.open_channel(std::move(ends.socket ? ends.socket : ends.port));
+            },
         .credentials = [](const Runnable&) { return RoleCredentials{"AKID", "secret", "token"}; },
         .serve_endpoint = [this](io::Fd, InstanceId) -> std::uint64_t {
           ++endpoints_open;

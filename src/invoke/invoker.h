@@ -160,6 +160,12 @@ struct Settings {
   int autopsies = 8;
 };
 
+// Our ends of the ways to a guest.
+struct GuestEnds {
+  io::Fd socket = {};
+  io::Fd port = {};  // a listener
+};
+
 struct Deps {
   io::Loop& loop;
   Random& random;
@@ -168,8 +174,9 @@ struct Deps {
   store::Store& store;  // the asynchronous queue
   // RuntimeCatalog::choose with the server's setting for aliases.
   std::function<Result<sandbox::RuntimeChoice>(std::string_view identifier)> choose_runtime;
-  // guest::make_lean_channel or guest::make_runtime_api_channel.
-  std::function<std::unique_ptr<guest::GuestChannel>(sandbox::GuestKind, io::Fd)> open_channel;
+  // guest::make_lean_channel by the guest's socket, make_runtime_api_channel by the listener of its
+  // port, or make_wrapped_channel by both.
+  std::function<std::unique_ptr<guest::GuestChannel>(GuestEnds)> open_channel;
   std::function<RoleCredentials(const Runnable&)> credentials;
   // Serves the in-jail listener of the AWS endpoint (front/ add_listener and remove_listener).
   std::function<std::uint64_t(io::Fd, InstanceId)> serve_endpoint;

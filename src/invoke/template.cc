@@ -89,7 +89,7 @@ io::Task<Result<>> Template::launch_and_wait(Deadline deadline) {
         });
     extensions_->listen(std::move(listeners[1]));
   }
-  channel_ = deps_.open_channel(sandbox::GuestKind::lean, instance_->take_channel());
+  channel_ = deps_.open_channel({.socket = instance_->take_channel()});
   watchers_.spawn(watch());
   if (retired_) kill();
   auto reply = co_await channel_->wait_init(deadline);

@@ -72,10 +72,10 @@ io::Task<Result<>> Cloud::open_invoker() {
       .store = *state_,
       .choose_runtime = [this](std::string_view identifier) { return choose_runtime(identifier); },
       .open_channel =
-          [this](sandbox::GuestKind kind, io::Fd fd) {
-            return kind == sandbox::GuestKind::lean
-                       ? guest::make_lean_channel(loop_, std::move(fd))
-                       : guest::make_runtime_api_channel(loop_, std::move(fd));
+          [this](invoke::GuestEnds ends) {
+            if (!ends.port) return guest::make_lean_channel(loop_, std::move(ends.socket));
+            if (!ends.socket) return guest::make_runtime_api_channel(loop_, std::move(ends.port));
+            return guest::make_wrapped_channel(loop_, std::move(ends.socket), std::move(ends.port));
           },
       .credentials =
           [this](const invoke::Runnable& runnable) {
