@@ -293,6 +293,61 @@ TEST_CASE("versions of a provider are listed; $LATEST is none") {
   for (const auto& one : out.function_versions()) CHECK(*one.state() == "Active");
 }
 
+TEST_CASE("a published version says how many environments it has, at least and at most") {
+  CapacityHouse house;
+  auto in = managed("f", 2);
+  in.set_publish_to("LATEST_PUBLISHED");
+  house.done("CreateFunction", in);
+  auto put = [&](std::optional<int> least, std::optional<int> most) {
+    model::FunctionScalingConfig scaling;
+    if (least) scaling.set_min_execution_environments(*least);
+    if (most) scaling.set_max_execution_environments(*most);
+    model::PutFunctionScalingConfigRequest request;
+    request.set_function_name("f").set_qualifier("$LATEST.PUBLISHED");
+    return request.set_function_scaling_config(scaling);
+  };
+  CHECK(house.refused("PutFunctionScalingConfig", put(3, 2)).starts_with(invalid_parameter));
+  auto state =
+      house.ok<model::PutFunctionScalingConfigResponse>("PutFunctionScalingConfig", put(2, 5));
+  CHECK(*state.function_state() == "Active");
+  house.loop.run_ready();
+  auto& running = house.run("f");
+  CHECK(running.kept == 2);
+  CHECK(running.most == 5);
+  CHECK(house.invoker.provisions.at(running.pool_key) == 2);
+
+  model::GetFunctionScalingConfigRequest get;
+  get.set_function_name("f").set_qualifier("$LATEST.PUBLISHED");
+  auto read = house.ok<model::GetFunctionScalingConfigResponse>("GetFunctionScalingConfig", get);
+  CHECK(*read.applied_function_scaling_config()->max_execution_environments() == 5);
+  CHECK(read.function_arn()->ends_with(":f:$LATEST.PUBLISHED"));
+
+  // Published anew, it is kept as before: of the new one.
+  model::UpdateFunctionConfigurationRequest change;
+  change.set_function_name("f").set_timeout(9);
+  house.done("UpdateFunctionConfiguration", change);
+  model::PublishVersionRequest publish;
+  publish.set_function_name("f").set_publish_to("LATEST_PUBLISHED");
+  house.done("PublishVersion", publish);
+  auto& anew = house.run("f");
+  CHECK(anew.timeout_seconds == 9);
+  CHECK(house.invoker.provisions.at(anew.pool_key) == 2);
+
+  state = house.ok<model::PutFunctionScalingConfigResponse>("PutFunctionScalingConfig", put(0, 0));
+  CHECK(*state.function_state() == "Deactivated");
+  house.loop.run_ready();
+  CHECK(house.invoker.provisions.at(anew.pool_key) == 0);
+  model::InvocationRequest call;
+  call.set_function_name("f").set_payload("{}");
+  CHECK(house.refused("Invoke", call).starts_with(conflict_error));
+  house.done("PutFunctionScalingConfig", put({}, {}));
+  CHECK(house.run("f").version == "$LATEST.PUBLISHED");
+  house.create("plain");
+  auto other = put(1, 2);
+  other.set_function_name("plain").set_qualifier(house.publish("plain", "one"));
+  CHECK(house.refused("PutFunctionScalingConfig", other).starts_with(invalid_parameter));
+}
+
 TEST_CASE("PublishTo is for functions on a provider") {
   House house;
   house.create("f");

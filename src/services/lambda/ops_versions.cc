@@ -26,6 +26,10 @@ ApiResult<void> Service::publish_latest(Function& function, std::string_view des
   version.version = latest_published;
   version.description = description;
   version.revision_id = deps_.random.uuid4();
+  if (const auto& before = function.latest_published) {
+    version.environments_least = before->environments_least;
+    version.environments_most = before->environments_most;
+  }
   function.latest_published = std::move(version);
   return {};
 }
