@@ -274,6 +274,42 @@ TEST_CASE("$LATEST.PUBLISHED is what an unqualified call runs, as it was when it
   CHECK(house.run("f").version == "$LATEST");
 }
 
+TEST_CASE("lists of versions have $LATEST.PUBLISHED behind $LATEST, on pages of any size") {
+  CapacityHouse house;
+  auto in = managed("f", 2);
+  in.set_publish_to("LATEST_PUBLISHED");
+  house.done("CreateFunction", in);
+  house.publish("f", "one");
+  house.publish("f", "two");
+  house.create("g");
+  for (int size : {1, 2, 3, 50}) {
+    std::string found;
+    model::ListVersionsByFunctionRequest list;
+    list.set_function_name("f").set_max_items(size);
+    while (true) {
+      auto page = house.ok<model::ListVersionsByFunctionResponse>("ListVersionsByFunction", list);
+      CHECK(page.versions().size() <= static_cast<std::size_t>(size));
+      for (const auto& version : page.versions()) found += std::string(*version.version()) + " ";
+      if (!page.next_marker()) break;
+      list.set_marker(std::string(*page.next_marker()));
+    }
+    CHECK(found == "$LATEST $LATEST.PUBLISHED 1 2 ");
+    found.clear();
+    model::ListFunctionsRequest all;
+    all.set_function_version("ALL").set_max_items(size);
+    while (true) {
+      auto page = house.ok<model::ListFunctionsResponse>("ListFunctions", all);
+      CHECK(page.functions().size() <= static_cast<std::size_t>(size));
+      for (const auto& version : page.functions()) {
+        found += fmt::format("{}:{} ", *version.function_name(), *version.version());
+      }
+      if (!page.next_marker()) break;
+      all.set_marker(std::string(*page.next_marker()));
+    }
+    CHECK(found == "f:$LATEST f:$LATEST.PUBLISHED f:1 f:2 g:$LATEST ");
+  }
+}
+
 TEST_CASE("versions of a provider are listed; $LATEST is none") {
   CapacityHouse house;
   auto in = managed("f", 2);
