@@ -79,7 +79,13 @@ class Workers:
         """Returns in none of them."""
         signal.signal(signal.SIGTERM, self._on_term)
         for number in range(self._most):
-            self._start(number, work)
+            try:
+                self._start(number, work)
+            except OSError as error:  # no more processes
+                if number == 0:
+                    raise
+                print("%d processes serve events: %s" % (number, error), file=sys.stderr)
+                break
         while True:
             pid, status = os.wait()
             number = self._pids.pop(pid, None)

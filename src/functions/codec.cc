@@ -89,7 +89,8 @@ void fields(Io& io, T& x)
   io(29, x.dead_letter_arn)(30, x.extra);
   io(40, x.update_runtime_on)(41, x.runtime_version_arn)(42, x.snap_start)(43, x.per_tenant);
   io(60, x.capacity_provider_arn)(61, x.max_concurrency)(62, x.memory_gib_per_vcpu);
-  io(63, x.file_systems);
+  io(63, x.environments_least)(64, x.environments_most);
+  io(65, x.file_systems);
 }
 
 template <class Io, class T>

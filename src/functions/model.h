@@ -76,6 +76,9 @@ struct Version {
   std::string capacity_provider_arn;
   int max_concurrency = 0;         // calls that one environment runs at one time; 0: by runtime
   double memory_gib_per_vcpu = 0;  // 0: not set
+  // Of each published version by itself, changed without publishing.
+  std::optional<int> environments_least;
+  std::optional<int> environments_most;  // 0: it is deactivated
 };
 
 struct Alias {

@@ -7,6 +7,7 @@
 // Threads: loop. Lifetime: as long as the server; close() ends every environment.
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -65,9 +66,12 @@ struct Runnable {
   bool managed = false;           // it runs on a capacity provider (Lambda Managed Instances)
   std::string capacity_key = {};  // which one, and the processors of all its environments
   int capacity_cpu_millis = 0;
+  int kept = 0;  // environments of this version that there are at least, and at most
+  std::optional<int> most = {};
   std::string tenant_id = {};
   std::string tenant_key = {};
 
+  int kept_environments() const { return std::max({0, provisioned, kept}); }
   // What environments are shared by: the configuration and, where it isolates them, the tenant.
   const std::string& environments_key() const { return per_tenant ? tenant_key : pool_key; }
   // Its calls share environments, if it be one at a time: they run as on Managed Instances.

@@ -14,7 +14,7 @@ constexpr auto retry_after = std::chrono::seconds(30);
 }  // namespace
 
 void Pool::provision(const std::shared_ptr<const Runnable>& runnable) {
-  auto wanted = static_cast<std::size_t>(std::max(0, runnable->provisioned));
+  auto wanted = static_cast<std::size_t>(runnable->kept_environments());
   if (wanted == 0 && !groups_.contains(runnable->pool_key)) return;
   Group& group = group_of(runnable);
   std::size_t before = std::exchange(group.provisioned, wanted);

@@ -90,8 +90,16 @@ void Pool::settle_seat(Group& group, const Environment& environment) {
   forget_if_empty(group);
 }
 
-// A capacity provider's environments have so many processors in sum (MaxVCpuCount).
+// A version has so many environments, and those of a capacity provider so many processors in sum
+// (MaxVCpuCount).
 Result<> Pool::make_capacity_room(const Runnable& runnable) {
+  auto same = [&](const auto& one) { return one.first->runnable().pool_key == runnable.pool_key; };
+  if (runnable.most && std::ranges::count_if(live_, same) >= *runnable.most) {
+    return fail(
+        ErrorKind::throttled,
+        fmt::format("all {} environments of {} are busy", *runnable.most, runnable.name.str()),
+        "ConcurrentInvocationLimitExceeded");
+  }
   if (runnable.capacity_key.empty()) return {};
   auto own = [&](const Runnable& other) { return other.capacity_key == runnable.capacity_key; };
   auto taken = [&] {

@@ -327,3 +327,25 @@ TEST_CASE("environments of one capacity provider stay within its processors") {
   house.answer("d");
   CHECK(*fourth);
 }
+
+TEST_CASE("a version has as many environments as it is told, at least and at most") {
+  SharedHouse house;
+  house.start();
+  auto managed = SharedHouse::shared(1);
+  managed.managed = true;
+  managed.kept = 2;
+  managed.most = 3;
+  house.invoker->provision(std::make_shared<const Runnable>(managed));
+  house.loop.run_ready();
+  CHECK(house.launcher.alive() == 2);
+  house.pass(house.settings.idle_lifetime + 1s);
+  CHECK(house.launcher.alive() == 2);
+  for (const char* id : {"a", "b", "c"}) house.ask(id, managed);
+  CHECK(house.launcher.alive() == 3);
+  auto fourth = house.ask("d", managed);
+  REQUIRE(*fourth);
+  CHECK(fourth->value().error().reason == "ConcurrentInvocationLimitExceeded");
+  for (const char* id : {"a", "b", "c"}) house.answer(id);
+  house.pass(house.settings.idle_lifetime + 1s);
+  CHECK(house.launcher.alive() == 2);
+}

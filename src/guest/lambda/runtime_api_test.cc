@@ -495,8 +495,7 @@ TEST_CASE("behind a wrapper the bootstrap is heard on its socket") {
   CHECK_FALSE(guest.outcome());
 }
 
-TEST_CASE(
-    "behind a wrapper another program asks at the Runtime API, whatever it does to the socket") {
+TEST_CASE("behind a wrapper another program asks at the Runtime API") {
   for (bool closes : {false, true}) {
     Wrapped guest;
     if (closes) guest.bootstrap.reset();

@@ -274,6 +274,42 @@ TEST_CASE("$LATEST.PUBLISHED is what an unqualified call runs, as it was when it
   CHECK(house.run("f").version == "$LATEST");
 }
 
+TEST_CASE("lists of versions have $LATEST.PUBLISHED behind $LATEST, on pages of any size") {
+  CapacityHouse house;
+  auto in = managed("f", 2);
+  in.set_publish_to("LATEST_PUBLISHED");
+  house.done("CreateFunction", in);
+  house.publish("f", "one");
+  house.publish("f", "two");
+  house.create("g");
+  for (int size : {1, 2, 3, 50}) {
+    std::string found;
+    model::ListVersionsByFunctionRequest list;
+    list.set_function_name("f").set_max_items(size);
+    while (true) {
+      auto page = house.ok<model::ListVersionsByFunctionResponse>("ListVersionsByFunction", list);
+      CHECK(page.versions().size() <= static_cast<std::size_t>(size));
+      for (const auto& version : page.versions()) found += std::string(*version.version()) + " ";
+      if (!page.next_marker()) break;
+      list.set_marker(std::string(*page.next_marker()));
+    }
+    CHECK(found == "$LATEST $LATEST.PUBLISHED 1 2 ");
+    found.clear();
+    model::ListFunctionsRequest all;
+    all.set_function_version("ALL").set_max_items(size);
+    while (true) {
+      auto page = house.ok<model::ListFunctionsResponse>("ListFunctions", all);
+      CHECK(page.functions().size() <= static_cast<std::size_t>(size));
+      for (const auto& version : page.functions()) {
+        found += fmt::format("{}:{} ", *version.function_name(), *version.version());
+      }
+      if (!page.next_marker()) break;
+      all.set_marker(std::string(*page.next_marker()));
+    }
+    CHECK(found == "f:$LATEST f:$LATEST.PUBLISHED f:1 f:2 g:$LATEST ");
+  }
+}
+
 TEST_CASE("versions of a provider are listed; $LATEST is none") {
   CapacityHouse house;
   auto in = managed("f", 2);
@@ -291,6 +327,61 @@ TEST_CASE("versions of a provider are listed; $LATEST is none") {
   CHECK(out.function_versions()[0].function_arn()->ends_with(":f:$LATEST.PUBLISHED"));
   CHECK(out.function_versions()[1].function_arn()->ends_with(":f:1"));
   for (const auto& one : out.function_versions()) CHECK(*one.state() == "Active");
+}
+
+TEST_CASE("a published version says how many environments it has, at least and at most") {
+  CapacityHouse house;
+  auto in = managed("f", 2);
+  in.set_publish_to("LATEST_PUBLISHED");
+  house.done("CreateFunction", in);
+  auto put = [&](std::optional<int> least, std::optional<int> most) {
+    model::FunctionScalingConfig scaling;
+    if (least) scaling.set_min_execution_environments(*least);
+    if (most) scaling.set_max_execution_environments(*most);
+    model::PutFunctionScalingConfigRequest request;
+    request.set_function_name("f").set_qualifier("$LATEST.PUBLISHED");
+    return request.set_function_scaling_config(scaling);
+  };
+  CHECK(house.refused("PutFunctionScalingConfig", put(3, 2)).starts_with(invalid_parameter));
+  auto state =
+      house.ok<model::PutFunctionScalingConfigResponse>("PutFunctionScalingConfig", put(2, 5));
+  CHECK(*state.function_state() == "Active");
+  house.loop.run_ready();
+  auto& running = house.run("f");
+  CHECK(running.kept == 2);
+  CHECK(running.most == 5);
+  CHECK(house.invoker.provisions.at(running.pool_key) == 2);
+
+  model::GetFunctionScalingConfigRequest get;
+  get.set_function_name("f").set_qualifier("$LATEST.PUBLISHED");
+  auto read = house.ok<model::GetFunctionScalingConfigResponse>("GetFunctionScalingConfig", get);
+  CHECK(*read.applied_function_scaling_config()->max_execution_environments() == 5);
+  CHECK(read.function_arn()->ends_with(":f:$LATEST.PUBLISHED"));
+
+  // Published anew, it is kept as before: of the new one.
+  model::UpdateFunctionConfigurationRequest change;
+  change.set_function_name("f").set_timeout(9);
+  house.done("UpdateFunctionConfiguration", change);
+  model::PublishVersionRequest publish;
+  publish.set_function_name("f").set_publish_to("LATEST_PUBLISHED");
+  house.done("PublishVersion", publish);
+  auto& anew = house.run("f");
+  CHECK(anew.timeout_seconds == 9);
+  CHECK(house.invoker.provisions.at(anew.pool_key) == 2);
+
+  state = house.ok<model::PutFunctionScalingConfigResponse>("PutFunctionScalingConfig", put(0, 0));
+  CHECK(*state.function_state() == "Deactivated");
+  house.loop.run_ready();
+  CHECK(house.invoker.provisions.at(anew.pool_key) == 0);
+  model::InvocationRequest call;
+  call.set_function_name("f").set_payload("{}");
+  CHECK(house.refused("Invoke", call).starts_with(conflict_error));
+  house.done("PutFunctionScalingConfig", put({}, {}));
+  CHECK(house.run("f").version == "$LATEST.PUBLISHED");
+  house.create("plain");
+  auto other = put(1, 2);
+  other.set_function_name("plain").set_qualifier(house.publish("plain", "one"));
+  CHECK(house.refused("PutFunctionScalingConfig", other).starts_with(invalid_parameter));
 }
 
 TEST_CASE("PublishTo is for functions on a provider") {

@@ -31,6 +31,7 @@ constexpr std::array reserved_keys{
     "AWS_LAMBDA_INITIALIZATION_TYPE",
     "AWS_LAMBDA_LOG_GROUP_NAME",
     "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_MAX_CONCURRENCY",
     "AWS_ACCESS_KEY",
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -212,7 +213,7 @@ std::string_view status_name(functions::UpdateStatus status) {
 }
 
 void describe_state(const Version& version, model::FunctionConfiguration& out) {
-  out.set_state(std::string(state_name(version.state)));
+  out.set_state(is_deactivated(version) ? "Deactivated" : std::string(state_name(version.state)));
   if (!version.state_reason.empty()) out.set_state_reason(version.state_reason);
   if (!version.state_reason_code.empty()) out.set_state_reason_code(version.state_reason_code);
   // While the function itself is being made there is no update to speak of.

@@ -45,7 +45,7 @@ class FakeInvoker final : public invoke::Invoker {
   }
   void reserve(const Scope&, int total) override { reserved = total; }
   void provision(std::shared_ptr<const invoke::Runnable> runnable) override {
-    provisions[runnable->pool_key] = runnable->provisioned;
+    provisions[runnable->pool_key] = runnable->kept_environments();
   }
   invoke::Provision provision_of(std::string_view) const override { return provision_state; }
   std::shared_ptr<invoke::SnapshotCall> snapshot(

@@ -24,6 +24,11 @@ inline bool is_managed(const functions::Version& version) {
   return !version.capacity_provider_arn.empty();
 }
 
+// Told to have no environment at all (PutFunctionScalingConfig).
+inline bool is_deactivated(const functions::Version& version) {
+  return version.environments_most == 0;
+}
+
 // Takes over what the request says.
 ApiResult<void> apply_capacity(const model::CapacityProviderConfig& given,
                                functions::Version& version);

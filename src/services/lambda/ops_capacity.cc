@@ -222,7 +222,8 @@ std::vector<std::pair<std::string, std::string>> Service::versions_on(const Scop
     if (function.scope != scope) return;
     function.for_each_version([&](const Version& version) {
       if (version.capacity_provider_arn != arn) return;
-      out.emplace_back(function.arn() + ":" + version.version, state_name(version.state));
+      out.emplace_back(function.arn() + ":" + version.version,
+                       is_deactivated(version) ? "Deactivated" : state_name(version.state));
     });
   });
   return out;
@@ -298,6 +299,8 @@ void Service::add_capacity(api::Service& service) {
       {"ListCapacityProviders", &Service::list_capacity_providers},
       {"ListFunctionVersionsByCapacityProvider",
        &Service::list_function_versions_by_capacity_provider},
+      {"PutFunctionScalingConfig", &Service::put_function_scaling_config},
+      {"GetFunctionScalingConfig", &Service::get_function_scaling_config},
   };
   for (const auto& [name, member] : rows) {
     service.handlers[name] = [this, member](Call& call, Record input) {

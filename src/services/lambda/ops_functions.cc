@@ -227,6 +227,10 @@ Service::Answer Service::list_functions(Call& call, Record input) {
     }
     int done = name == after_name ? std::atoi(after_version.c_str()) : -1;
     if (done < 0 && !add(function->latest, function->arn() + ":$LATEST", name + ":0")) break;
+    bool behind = done > 0 || (name == after_name && after_version == "0p");
+    if (const auto& published = function->latest_published; published && !behind) {
+      if (!add(*published, function->arn() + ":" + published->version, name + ":0p")) break;
+    }
     bool full = false;
     for (auto at = function->versions.upper_bound(done < 0 ? 0 : done);
          at != function->versions.end() && !full; ++at) {

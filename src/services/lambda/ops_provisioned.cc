@@ -212,25 +212,34 @@ Service::Answer Service::list_provisioned_concurrency_configs(Call& call, Record
 void Service::follow_provisioned(const Scope& scope, const FunctionName& name) {
   const Function* function = deps_.registry.find(scope, name);
   auto kept = provisioned_.find({scope, name});
-  if (kept == provisioned_.end() && (!function || function->provisioned.empty())) return;
   std::map<std::string, int> wanted;
   if (function) {
     for (const auto& [qualifier, config] : function->provisioned) {
       std::string version = version_of(*function, qualifier);
       wanted[version] = provisioned_for(*function, version);
     }
+    function->for_each_version([&wanted](const Version& version) {
+      int least = version.environments_least.value_or(0);
+      if (least > 0) wanted[version.version] = least;
+    });
   }
+  if (kept == provisioned_.end() && wanted.empty()) return;
   auto& versions = provisioned_[{scope, name}];
   std::erase_if(versions, [&](const auto& entry) {
     if (wanted.contains(entry.first)) return false;
     auto released = *entry.second;
-    released.provisioned = 0;
+    released.provisioned = released.kept = 0;
     deps_.invoker.provision(std::make_shared<const invoke::Runnable>(std::move(released)));
     return true;
   });
   for (const auto& [version, count] : wanted) {
     auto there = versions.find(version);
-    if (there != versions.end() && there->second->provisioned == count) continue;
+    if (there != versions.end() && there->second->kept_environments() == count) {
+      // $LATEST.PUBLISHED may have been published anew.
+      auto exact = require_version({scope, name, version});
+      bool provisioned = there->second->provisioned > 0;
+      if (exact && there->second->pool_key == pool_key(scope, **exact, provisioned)) continue;
+    }
     tasks_.spawn(provision({scope, name, version}));
   }
   if (wanted.empty()) provisioned_.erase({scope, name});
@@ -245,7 +254,10 @@ io::Task<void> Service::provision(FunctionRef version) {
   // It may have changed meanwhile; then another one of these follows that.
   const Function* now = deps_.registry.find(version.scope, version.name);
   int wanted = now ? provisioned_for(*now, version.qualifier) : 0;
-  if (wanted == 0 || ready->runnable->provisioned != wanted) co_return;
+  if (auto exact = require_version(version); wanted == 0 && exact) {
+    wanted = (*exact)->environments_least.value_or(0);
+  }
+  if (wanted == 0 || ready->runnable->kept_environments() != wanted) co_return;
   provisioned_[{version.scope, version.name}][version.qualifier] = ready->runnable;
   deps_.invoker.provision(ready->runnable);
 }

@@ -26,6 +26,10 @@ ApiResult<void> Service::publish_latest(Function& function, std::string_view des
   version.version = latest_published;
   version.description = description;
   version.revision_id = deps_.random.uuid4();
+  if (const auto& before = function.latest_published) {
+    version.environments_least = before->environments_least;
+    version.environments_most = before->environments_most;
+  }
   function.latest_published = std::move(version);
   return {};
 }
@@ -81,20 +85,26 @@ Service::Answer Service::list_versions_by_function(Call& call, Record input) {
   CO_TRY_ASSIGN(std::string marker, read_marker(in.marker()));
   std::size_t limit = page_size(in.max_items());
   std::vector<model::FunctionConfiguration> page;
-  if (marker.empty())
-    page.push_back(describe(function->latest, function->arn() + ":$LATEST", false));
-  if (const auto& published = function->latest_published; published && marker.empty()) {
-    page.push_back(describe(*published, function->arn() + ":" + published->version, false));
-  }
-  int done = marker.empty() ? 0 : std::atoi(marker.c_str());
   model::ListVersionsByFunctionResponse out;
-  for (auto at = function->versions.upper_bound(done); at != function->versions.end(); ++at) {
+  // $LATEST is "0", $LATEST.PUBLISHED behind it "0p", then the numbers.
+  std::string last;
+  auto add = [&](const Version& version, std::string position) {
     if (page.size() == limit) {
-      out.set_next_marker(write_marker(std::to_string(done)));
-      break;
+      out.set_next_marker(write_marker(last));
+      return false;
     }
-    page.push_back(describe(at->second, function->arn() + ":" + at->second.version, false));
-    done = at->first;
+    page.push_back(describe(version, function->arn() + ":" + version.version, false));
+    last = std::move(position);
+    return true;
+  };
+  bool more = !marker.empty() || add(function->latest, "0");
+  bool behind = !marker.empty() && marker != "0";
+  if (const auto& published = function->latest_published; published && !behind) {
+    more = add(*published, "0p");
+  }
+  auto at = function->versions.upper_bound(std::atoi(marker.c_str()));
+  for (; more && at != function->versions.end(); ++at) {
+    more = add(at->second, std::to_string(at->first));
   }
   out.set_versions(std::move(page));
   co_return std::move(out).take();

@@ -64,6 +64,8 @@ invoke::Runnable make_runnable(const functions::Function& function,
   out.max_concurrency = max_concurrency_of(version);
   out.cpu_millis = cpu_millis_of(version);
   out.managed = is_managed(version);
+  out.kept = version.environments_least.value_or(0);
+  out.most = version.environments_most;
   return out;
 }
 
@@ -89,11 +91,12 @@ io::Task<Result<invoke::Runnable>> Service::runnable(FunctionRef ref,
     out.capacity_key = provider->arn();
     out.capacity_cpu_millis = provider->vcpus_max * 1000;
   }
-  if (resolved.version->state == functions::State::failed) {
+  bool off = is_deactivated(*resolved.version);
+  if (off || resolved.version->state == functions::State::failed) {
     co_return fail(ErrorKind::conflict,
                    fmt::format("The operation cannot be performed at this time. The function {} is "
-                               "currently in the following state: Failed",
-                               ref.name.str()));
+                               "currently in the following state: {}",
+                               ref.name.str(), off ? "Deactivated" : "Failed"));
   }
   std::vector<functions::FileSystemMount> mounts = resolved.version->file_systems;
   CO_TRY(check_chosen_runtime(ref.scope.region, *resolved.version));

@@ -168,6 +168,9 @@ class Service final : public guard::ResourcePolicies {
   Answer delete_capacity_provider(Call& call, Record input);
   Answer list_capacity_providers(Call& call, Record input);
   Answer list_function_versions_by_capacity_provider(Call& call, Record input);
+  // how many environments a version has (ops_scaling.cc)
+  Answer put_function_scaling_config(Call& call, Record input);
+  Answer get_function_scaling_config(Call& call, Record input);
   void add_capacity(api::Service& service);
   // invoke (ops_invoke.cc)
   Answer invoke(Call& call, Record input);

@@ -105,7 +105,8 @@ class Wrapper(Compat):
         node = ("nodejs20.x", "index.handler", {
             "index.js": "exports.handler = async () => process.env.FROM_WRAPPER;\n"})
         python = ("python3.11", "m.handler", {
-            "m.py": "import os\ndef handler(event, context):\n    return os.environ['FROM_WRAPPER']\n"
+            "m.py": "import os\n\n\ndef handler(event, context):\n"
+                    "    return os.environ['FROM_WRAPPER']\n"
         })
         for case in (node, python):
             name = self.wrapped(*case, [layer])

@@ -30,7 +30,7 @@ class Open(Compat):
             services = {one["name"]: {row["name"]: row["built"] for row in one["operations"]}
                         for one in json.loads(answer.read())["services"]}
         self.assertIs(services["lambda"]["Invoke"], True)
-        self.assertIs(services["lambda"]["CreateCapacityProvider"], False)
+        self.assertIs(services["lambda"]["GetDurableExecution"], False)
         self.assertIn("FilterLogEvents", services["logs"])
         # What `./dev coverage` has written is of this program.
         text = (harness.ROOT / "docs/reference/coverage.md").read_text(encoding="utf-8")
