@@ -61,10 +61,14 @@ function(mayfly_models)
   foreach(service ${ARGN})
     set(out ${MAYFLY_GENERATED}/api/${service})
     set(model ${PROJECT_SOURCE_DIR}/models/${service})
+    set(forms)
+    if(EXISTS ${model}.forms.json)
+      set(forms ${model}.forms.json)
+    endif()
     add_custom_command(
       OUTPUT ${out}.h ${out}.cc
       COMMAND ${PROJECT_SOURCE_DIR}/tools/model-gen ${model}.json ${MAYFLY_GENERATED}
-      DEPENDS ${PROJECT_SOURCE_DIR}/tools/model-gen ${model}.json ${model}.auth.json
+      DEPENDS ${PROJECT_SOURCE_DIR}/tools/model-gen ${model}.json ${model}.auth.json ${forms}
               ${PROJECT_SOURCE_DIR}/models/patterns.json
       COMMENT "Generating api/${service}")
     list(APPEND sources ${out}.h ${out}.cc)

@@ -47,6 +47,7 @@ struct ServiceModel {
   std::string_view json_version = {};   // "1.0" / "1.1"
   std::string_view target_prefix = {};  // X-Amz-Target prefix
   std::string_view xml_namespace = {};
+  bool query_compatible = false;  // JSON errors carry the code of the query protocol as well
   std::span<const wire::Protocol> protocols = {};  // all that the model declares, preferred first
   std::span<const Operation> operations = {};
 };
@@ -72,6 +73,15 @@ using Handler = std::function<io::Task<ApiResult<wire::Record>>(Call& call, wire
 struct Service {
   const ServiceModel* model = nullptr;
   std::map<std::string_view, Handler, std::less<>> handlers;
+  // Fills members that the path of the request names (a queue's URL), before anything reads the
+  // input. Empty: none does.
+  std::function<void(std::string_view path, std::string_view host, wire::Record& input)> complete =
+      {};
+  // The ARN of the resource, where the row's template cannot say it. Empty: it can.
+  std::function<std::string(const Operation&, const wire::Record& input, const Scope&)> resource =
+      {};
+  // The handlers check the model's constraints, for this service has errors of its own for them.
+  bool checks_input = false;
 };
 
 }  // namespace mayfly::api

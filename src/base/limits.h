@@ -27,7 +27,8 @@ inline constexpr auto http_body_idle_time = 20s;  // between two reads of a body
 // The slowest body that is waited for, over its whole length.
 inline constexpr std::size_t http_body_bytes_per_second = 32 * kib;
 // Bodies that name the operation (query protocol) and must be read before it is known.
-inline constexpr std::size_t http_form_bytes = 1 * mib;
+// A queue's message of 1 MiB has up to three bytes for each of its own.
+inline constexpr std::size_t http_form_bytes = 4 * mib;
 inline constexpr auto http_write_idle_time = 30s;
 // Of a streamed answer: written and not yet sent, in the system's buffers.
 inline constexpr std::size_t stream_unsent_bytes = 128 * kib;
@@ -132,6 +133,34 @@ inline constexpr auto log_event_newest = std::chrono::hours(2);
 inline constexpr std::uint64_t logs_total_bytes = 2048ull * mib;
 // One instance may hand over this much log text per second before lines are dropped (and counted).
 inline constexpr std::size_t instance_log_bytes_per_second = 8 * mib;
+
+// SQS quotas (SQS developer guide, "Amazon SQS quotas", and the API reference).
+inline constexpr std::size_t sqs_message_bytes = 1 * mib;  // with attributes; also a batch's sum
+inline constexpr std::size_t sqs_message_bytes_min = 1 * kib;  // of MaximumMessageSize
+inline constexpr std::size_t sqs_batch_entries = 10;
+inline constexpr std::size_t sqs_message_attributes = 10;
+inline constexpr std::size_t sqs_name_length = 80;
+inline constexpr std::size_t sqs_id_length = 128;  // groups and deduplication
+inline constexpr auto sqs_delay_max = 15min;
+inline constexpr auto sqs_visibility_max = 12h;
+inline constexpr auto sqs_visibility_default = 30s;
+inline constexpr auto sqs_wait_max = 20s;
+inline constexpr auto sqs_retention_min = 1min;
+inline constexpr auto sqs_retention_default = std::chrono::hours(24 * 4);
+inline constexpr auto sqs_retention_max = std::chrono::hours(24 * 14);
+inline constexpr auto sqs_deduplication_time = 5min;
+inline constexpr std::size_t sqs_in_flight = 120'000;  // of one queue
+inline constexpr std::size_t sqs_tags = 50;
+inline constexpr std::size_t sqs_page = 1000;
+inline constexpr std::size_t sqs_policy_statements = 20;
+inline constexpr int sqs_receives_max = 1000;           // maxReceiveCount
+inline constexpr std::size_t sqs_redrive_sources = 10;  // of byQueue
+inline constexpr auto sqs_purge_time = 60s;
+inline constexpr int sqs_moves_per_second = 500;
+inline constexpr std::size_t sqs_moves_listed = 10;
+// Messages of a standard queue that are known in memory and wait; further ones are known by their
+// number alone, and read from the store when these are few.
+inline constexpr std::size_t sqs_window = 20'000;
 
 // sandbox/: jails of one launcher at a time, and its messages.
 inline constexpr std::size_t sandbox_jails = 4096;

@@ -21,13 +21,15 @@ bool speaks(const api::ServiceModel& model, Protocol protocol) {
 }
 
 // A model may declare several protocols (json and query); the request shows which one is spoken.
-Protocol protocol_of(const api::ServiceModel& model, const http1::Head& head) {
+Protocol protocol_of(const api::ServiceModel& model, const http1::Head& head,
+                     const wire::Pairs& query) {
   if (head.path.starts_with("/service/") && speaks(model, Protocol::rpc_v2_cbor)) {
     return Protocol::rpc_v2_cbor;
   }
   if (!head.field("x-amz-target").empty() && speaks(model, Protocol::json)) return Protocol::json;
   bool form = wire::istarts_with(head.field("content-type"), "application/x-www-form-urlencoded");
-  if (form && speaks(model, Protocol::query)) return Protocol::query;
+  bool named = wire::find_pair(query, "Action") != nullptr;
+  if ((form || named) && speaks(model, Protocol::query)) return Protocol::query;
   return model.protocol;
 }
 
@@ -167,7 +169,8 @@ std::expected<Located, Lost> Directory::locate(const http1::Head& head,
 std::expected<Located, Lost> Directory::locate_in(const Entry& entry, const http1::Head& head,
                                                   wire::Pairs query) const {
   const api::ServiceModel& model = *entry.service.model;
-  Located out{&entry, nullptr, protocol_of(model, head), {}, std::move(query), {}};
+  Protocol protocol = protocol_of(model, head, query);
+  Located out{&entry, nullptr, protocol, {}, std::move(query), {}};
   auto find = [&](std::string_view name) {
     auto found = entry.by_name.find(name);
     out.operation = found == entry.by_name.end() ? nullptr : found->second;
@@ -231,6 +234,7 @@ wire::CodecOperation codec_of(const api::ServiceModel& model, const api::Operati
   out.protocol = protocol;
   out.json_version = model.json_version.empty() ? "1.1" : model.json_version;
   out.xml_namespace = model.xml_namespace;
+  out.query_compatible = model.query_compatible && protocol == Protocol::json;
   if (operation != nullptr) {
     out.name = operation->name;
     out.input = operation->input;

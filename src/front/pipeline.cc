@@ -298,6 +298,9 @@ Pipeline::Step Pipeline::decode(Trip& trip) {
                                          {}});
   }
   trip.input = *std::move(record);
+  const api::Service& service = trip.entry->service;
+  if (service.complete) service.complete(trip.head.path, trip.head.host, trip.input);
+  if (service.checks_input) return {};
   if (auto valid = wire::validate(trip.input); !valid) {
     return std::unexpected(
         constraint_error(std::move(valid.error().message), *trip.operation(), trip.protocol));
@@ -307,7 +310,7 @@ Pipeline::Step Pipeline::decode(Trip& trip) {
 
 Pipeline::Step Pipeline::authorize(Trip& trip) {
   if (trip.operation()->unsigned_allowed && trip.anonymous) return {};
-  Resource resource = resource_of(*trip.operation(), trip.input, trip.scope);
+  Resource resource = resource_of(trip.entry->service, *trip.operation(), trip.input, trip.scope);
   guard::Decision decision = deps_.guard.authorize(
       {trip.caller, trip.operation()->action, resource.arn, resource.account, {}, {}});
   if (decision.allowed) return {};

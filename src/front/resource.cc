@@ -98,4 +98,13 @@ Resource resource_of(const api::Operation& operation, const wire::Record& input,
   return out;
 }
 
+Resource resource_of(const api::Service& service, const api::Operation& operation,
+                     const wire::Record& input, const Scope& scope) {
+  if (!service.resource || operation.resource == "*") return resource_of(operation, input, scope);
+  Resource out{service.resource(operation, input, scope), scope.account};
+  auto account = account_of(out.arn);
+  if (!account.empty()) out.account = AccountId(std::string(account));
+  return out;
+}
+
 }  // namespace mayfly::front

@@ -16,5 +16,8 @@ struct Resource {
 // "ACCOUNT:function:NAME[:QUALIFIER]" or by "NAME:QUALIFIER"; all give the same resource.
 Resource resource_of(const api::Operation& operation, const wire::Record& input,
                      const Scope& scope);
+// The same by the service's own word, where it has one.
+Resource resource_of(const api::Service& service, const api::Operation& operation,
+                     const wire::Record& input, const Scope& scope);
 
 }  // namespace mayfly::front

@@ -113,6 +113,12 @@ bool arn_like(std::string_view pattern, std::string_view arn) {
 
 std::string_view account_of(std::string_view arn) { return split_arn(arn).part[4]; }
 
+std::vector<PolicyStatement> PoliciesByService::statements(std::string_view resource_arn) {
+  auto owner = owners_.find(split_arn(resource_arn).part[2]);
+  return owner == owners_.end() ? std::vector<PolicyStatement>()
+                                : owner->second->statements(resource_arn);
+}
+
 Verdict evaluate(std::span<const PolicyStatement> statements, const Question& question) {
   Verdict out = Verdict::no_match;
   for (const auto& statement : statements) {

@@ -11,6 +11,16 @@ bool glob_match(std::string_view pattern, std::string_view text);
 // (but in the last part it does).
 bool arn_like(std::string_view pattern, std::string_view arn);
 
+// Asks the owner of each service's resources, by the third part of the ARN. Filled before serving.
+class PoliciesByService final : public ResourcePolicies {
+ public:
+  void add(std::string service, ResourcePolicies& owner) { owners_[std::move(service)] = &owner; }
+  std::vector<PolicyStatement> statements(std::string_view resource_arn) override;
+
+ private:
+  std::map<std::string, ResourcePolicies*, std::less<>> owners_;
+};
+
 enum class Verdict { no_match, allow, deny };
 // An explicit deny wins over every allow.
 Verdict evaluate(std::span<const PolicyStatement> statements, const Question& question);

@@ -8,6 +8,7 @@
 #include "io/fd.h"
 #include "services/identity/service.h"
 #include "services/logs/service.h"
+#include "services/sqs/service.h"
 
 namespace mayfly {
 
@@ -47,6 +48,9 @@ io::Task<Result<>> Cloud::open_state() {
   }
   CO_TRY_ASSIGN(log_records_, store::open_embedded(loop_, workers_, data_dir_, "logs"));
   CO_TRY_ASSIGN(logs_, co_await telemetry::LogStore::open(loop_, *log_records_));
+  CO_TRY_ASSIGN(queue_records_, store::open_embedded(loop_, workers_, data_dir_, "queues"));
+  CO_TRY_ASSIGN(queues_, services::sqs::Queues::open(
+                             {.loop = loop_, .random = random_, .store = *queue_records_}));
   telemetry_ = std::make_unique<telemetry::Telemetry>(*logs_, metrics_);
   CO_TRY_ASSIGN(guard_, co_await guard::open_guard(*state_, clock_, random_, {.dev = options_.dev},
                                                    &first_root_));
@@ -144,12 +148,15 @@ void Cloud::open_front() {
         return sandbox::runtime_version_arn(*choice.pack, identifier, region.str());
       },
       .unsigned_deployed = count_unsigned()});
-  guard_->set_resource_policies(*lambda_);
+  policies_by_service_.add("lambda", *lambda_);
+  policies_by_service_.add("sqs", queue_policies_.emplace(*queues_));
+  guard_->set_resource_policies(policies_by_service_);
   invoker_->set_resolver([this](Scope scope, FunctionName name, std::string qualifier) {
     return lambda_->resolve_async(std::move(scope), std::move(name), std::move(qualifier));
   });
   add_service(lambda_->operations());
   add_service(services::logs::make_logs_service({.loop = loop_, .logs = *logs_}));
+  add_service(services::sqs::make_sqs_service({.loop = loop_, .queues = *queues_}));
   add_service(services::identity::make_identity_service({}));
   front_->add_path("/_mayfly/code/", lambda::adapt<front::Request, front::Response>(
                                          *lambda_, &lambda::Service::serve_code));
@@ -250,9 +257,11 @@ std::string Cloud::packs_dir() const {
 io::Task<void> Cloud::close() {
   Deadline deadline = loop_.now() + limits::shutdown_grace;
   // Callers first: what they started still finds everything below alive.
+  if (queues_) queues_->release();  // nobody waits for messages any more
   if (front_) co_await front_->close(deadline);
   if (lambda_) co_await lambda_->close();
   if (invoker_) co_await invoker_->close(deadline);
+  if (queues_) co_await queues_->close();
   if (launcher_) co_await launcher_->close();
   if (logs_) co_await logs_->close();
 }

@@ -14,6 +14,7 @@
 #include "functions/package_store.h"
 #include "functions/registry.h"
 #include "guard/guard.h"
+#include "guard/policy.h"
 #include "invoke/invoker.h"
 #include "io/workers.h"
 #include "mayfly/server.h"
@@ -21,6 +22,7 @@
 #include "sandbox/sandbox.h"
 #include "services/clock/service.h"
 #include "services/lambda/service.h"
+#include "services/sqs/service.h"
 #include "store/store.h"
 #include "telemetry/telemetry.h"
 
@@ -67,6 +69,10 @@ class Cloud {
   std::unique_ptr<telemetry::LogStore> logs_;
   telemetry::Registry metrics_;
   std::unique_ptr<telemetry::Telemetry> telemetry_;
+  std::unique_ptr<store::Store> queue_records_;
+  std::unique_ptr<services::sqs::Queues> queues_;
+  std::optional<services::sqs::QueuePolicies> queue_policies_;
+  guard::PoliciesByService policies_by_service_;
   std::unique_ptr<guard::Guard> guard_;
   std::unique_ptr<functions::PackageStore> packages_;
   std::optional<functions::FileSystems> file_systems_;

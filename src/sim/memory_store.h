@@ -43,6 +43,13 @@ class MemoryStore final : public store::Store {
     return out;
   }
 
+  Result<std::uint64_t> count(std::string_view prefix, std::string_view after) override {
+    auto at = after < prefix ? rows_.lower_bound(prefix) : rows_.upper_bound(after);
+    std::uint64_t out = 0;
+    for (; at != rows_.end() && at->first.starts_with(prefix); ++at) ++out;
+    return out;
+  }
+
   io::Task<Result<store::Revision>> commit(store::Batch batch,
                                            store::Durability = store::Durability::synced) override {
     co_await turn();

@@ -72,6 +72,14 @@ void each_engine(void (*suite)(Bench&)) {
   }
 }
 
+void counts(Bench& b) {
+  for (const auto* key : {"a", "b/1", "b/2", "b/3", "c"}) b.put(key, "x");
+  CHECK(b.store->count("b/", "") == 3);
+  CHECK(b.store->count("b/", "b/1") == 2);
+  CHECK(b.store->count("b/", "b/3") == 0);
+  CHECK(b.store->count("", "") == 5);
+}
+
 void records(Bench& b) {
   CHECK_FALSE(b.store->get("a")->has_value());
   auto first = b.put("a", "1");
@@ -277,6 +285,7 @@ TEST_CASE("store: records are read as written, revisions grow") { each_engine(re
 TEST_CASE("store: an unmet expectation changes nothing") { each_engine(expectations); }
 TEST_CASE("store: racing compare-and-set loses no increment") { each_engine(racing); }
 TEST_CASE("store: scans answer a prefix in byte order") { each_engine(scans); }
+TEST_CASE("store: keys are counted") { each_engine(counts); }
 TEST_CASE("store: watchers hear every change in commit order") { each_engine(watching); }
 TEST_CASE("store: logs keep order, streams and times") { each_engine(logs); }
 TEST_CASE("store: logs read in time order from a place") { each_engine(log_time_order); }

@@ -47,6 +47,9 @@ class EmbeddedStore final : public Store {
                                 std::size_t limit) override {
     return reader_.scan(prefix, after, limit);
   }
+  Result<std::uint64_t> count(std::string_view prefix, std::string_view after) override {
+    return reader_.count(prefix, after);
+  }
   Result<std::vector<Entry>> read(const LogQuery& query) override { return reader_.read(query); }
   Result<std::uint64_t> log_bytes(std::string_view log) override { return reader_.log_bytes(log); }
 

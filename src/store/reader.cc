@@ -115,6 +115,19 @@ Result<std::vector<Row>> Reader::scan(std::string_view prefix, std::string_view 
   }
 }
 
+// By the index of keys alone: no value is touched.
+Result<std::uint64_t> Reader::count(std::string_view prefix, std::string_view after) {
+  std::string from(prefix);
+  if (after >= prefix) from = std::string(after) + '\0';
+  std::string to = after_prefix(prefix);
+  auto find = db_.prepare(to.empty() ? "SELECT count(*) FROM records WHERE key >= ?"
+                                     : "SELECT count(*) FROM records WHERE key >= ? AND key < ?");
+  find.bind(from);
+  if (!to.empty()) find.bind(to);
+  TRY(find.step());
+  return static_cast<std::uint64_t>(find.integer(0));
+}
+
 Result<std::vector<Entry>> Reader::read(const LogQuery& query) {
   std::int64_t log = 0;
   std::int64_t stream = 0;

@@ -14,6 +14,7 @@ class Reader {
   Result<> open(const std::filesystem::path& file);
   Result<std::optional<Row>> get(std::string_view key);
   Result<std::vector<Row>> scan(std::string_view prefix, std::string_view after, std::size_t limit);
+  Result<std::uint64_t> count(std::string_view prefix, std::string_view after);
   Result<std::vector<Entry>> read(const LogQuery& query);
   Result<std::uint64_t> log_bytes(std::string_view log);
 

@@ -108,6 +108,8 @@ class Store {
   // Keys with `prefix`, in byte order, after `after` (exclusive), at most `limit`.
   virtual Result<std::vector<Row>> scan(std::string_view prefix, std::string_view after,
                                         std::size_t limit) = 0;
+  // Keys with `prefix` after `after` (exclusive). Reads no values: for many keys.
+  virtual Result<std::uint64_t> count(std::string_view prefix, std::string_view after) = 0;
   virtual io::Task<Result<Revision>> commit(Batch batch,
                                             Durability durability = Durability::synced) = 0;
   // `on_change` runs on the loop after each commit that touched `prefix`, in commit order.

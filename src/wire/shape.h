@@ -39,6 +39,8 @@ struct Member {
   const Shape* shape = nullptr;
   std::string_view wire_name = {};   // locationName, else name
   std::string_view query_name = {};  // queryName of the ec2 protocol, else empty
+  // The name in forms and XML, of a model that speaks JSON as well and is named otherwise there.
+  std::string_view form_name = {};
   Location location = Location::body;
   bool required = false;
   bool xml_attribute = false;

@@ -70,6 +70,7 @@ class Reader {
   // ec2: queryName as it is, else the (location) name with its first letter upper case.
   std::string name_of(const Member& member) const {
     if (!ec2_) {
+      if (!member.form_name.empty()) return std::string(member.form_name);
       const Shape& shape = *member.shape;
       bool renamed = shape.kind == ShapeKind::list && shape.flattened &&
                      !shape.element->wire_name.empty() && shape.element->wire_name != "member";

@@ -250,7 +250,7 @@ void append_members_xml(std::string& out, const Record& record) {
     const Member& member = record.shape->members[i];
     if (member.location != Location::body || member.xml_attribute) continue;
     if (record.slots[i].is_null()) continue;
-    append_value(out, member, member.wire_name, record.slots[i]);
+    append_value(out, member, name_or(member.form_name, member.wire_name), record.slots[i]);
   }
 }
 
