@@ -13,7 +13,7 @@
 namespace mayfly::functions {
 
 struct PackageRef {
-  std::string sha256;  // lower-case hex of the zip
+  std::string sha256;  // lower-case hex of the zip, or of the manifest of an image
   std::uint64_t zip_bytes = 0;
   std::uint64_t unzipped_bytes = 0;
 };
@@ -65,6 +65,14 @@ struct Version {
   std::string update_runtime_on;    // "FunctionUpdate", "Manual"
   std::string runtime_version_arn;  // with "Manual"
   bool snap_start = false;          // published versions are initialised once, ahead of calls
+  // A container image instead of a zip (package_type "Image"; `package` has its digest alone): the
+  // name that was given for it, and what is said against the image's own word (ImageConfig).
+  std::string image_uri;
+  std::vector<std::string> image_entry_point;
+  std::vector<std::string> image_command;
+  std::string image_working_dir;
+
+  bool is_image() const { return package_type == "Image"; }
 };
 
 struct Alias {

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "front/front.h"
 #include "front/operation_table.h"
+#include "functions/image_store.h"
 #include "functions/package_store.h"
 #include "functions/registry.h"
 #include "guard/guard.h"
@@ -68,6 +69,7 @@ class Cloud {
   std::unique_ptr<telemetry::Telemetry> telemetry_;
   std::unique_ptr<guard::Guard> guard_;
   std::unique_ptr<functions::PackageStore> packages_;
+  std::unique_ptr<functions::ImageStore> images_;
   std::unique_ptr<functions::Registry> registry_;
   std::optional<sandbox::RuntimeCatalog> runtimes_;
   std::unique_ptr<sandbox::Launcher> launcher_;

@@ -19,6 +19,7 @@
 #include <array>
 
 #include "base/limits.h"
+#include "sandbox/image_root.h"
 #include "sandbox/protocol.h"
 #include "sandbox/seccomp.h"
 #include "sandbox/sys.h"
@@ -112,7 +113,9 @@ Outcome receive_order(Plan& plan) {
 
 Outcome attach_binds(Plan& plan) {
   for (std::size_t i = 0; i < plan.bind_trees.size(); ++i) {
-    int error = sys::attach_tree(plan.bind_trees[i].get(), plan.spec.binds[i].target.c_str());
+    const std::string& target = plan.spec.binds[i].target;
+    int error = target == root_target ? enter_image_root(plan.bind_trees[i].get())
+                                      : sys::attach_tree(plan.bind_trees[i].get(), target.c_str());
     if (error != 0) return {error, static_cast<int>(i)};
   }
   return {};

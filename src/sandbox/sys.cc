@@ -45,6 +45,11 @@ Result<io::Fd> open_tree_read_only(const std::string& path) {
   return tree;
 }
 
+int copy_tree_of(const char* path, io::Fd& tree) {
+  tree = io::Fd(::open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+  return tree ? 0 : errno;
+}
+
 int attach_tree(int tree, const char* target) {
   while (*target == '/') ++target;
   open_how how{};

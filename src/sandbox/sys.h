@@ -23,6 +23,8 @@ pid_t clone_process(const CloneArgs& args, int& pidfd);
 int pidfd_send_signal(int pidfd, int number);
 // A detached, recursive copy of the mount tree at `path`, read-only, nosuid, nodev.
 Result<io::Fd> open_tree_read_only(const std::string& path);
+// The same of the mounts at `path` as they are, for another place of one jail. 0 or an errno.
+int copy_tree_of(const char* path, io::Fd& tree);
 // Attaches a detached tree at `target`, resolved with the current directory as its root.
 // Answers 0 or an errno.
 int attach_tree(int tree, const char* target);

@@ -111,6 +111,7 @@ struct House {
   std::filesystem::path dir;
   std::unique_ptr<functions::Registry> registry;
   std::unique_ptr<functions::PackageStore> packages;
+  std::unique_ptr<functions::ImageStore> images;
   FakeInvoker invoker;
   FakeGuard guard;
   std::unique_ptr<Service> service;
@@ -118,6 +119,8 @@ struct House {
   Scope scope = home;
   std::string trace_header;
   bool settle_after_calls = true;
+  bool from_function = false;  // calls come out of a jail
+  Settings settings{};
   std::unique_ptr<io::BodySource> stream;  // of the latest call
   std::function<Result<std::string>(std::string_view)> runtime_warning;
   // What this machine has of each runtime.
@@ -137,8 +140,9 @@ struct House {
   void start() {
     registry = *functions::open_registry(loop, store);
     packages = *functions::open_package_store(loop, store, workers, dir);
+    images = *functions::open_image_store(loop, store, workers, dir);
     service = std::make_unique<Service>(
-        Deps{loop, random, *registry, *packages, invoker, guard, Settings{}, runtime_warning,
+        Deps{loop, random, *registry, *packages, *images, invoker, guard, settings, runtime_warning,
              [this](const Region& region, std::string_view identifier) -> Result<std::string> {
                return fmt::format("arn:aws:lambda:{}::runtime:{}-{}", region.str(), identifier,
                                   runtime_build);
@@ -167,7 +171,8 @@ struct House {
                    .request_id = RequestId("request-1"),
                    .deadline = no_deadline,
                    .host = "localhost:4566",
-                   .trace_header = trace_header};
+                   .trace_header = trace_header,
+                   .from_function = from_function};
     auto handler = operations.handlers.find(operation);
     REQUIRE(handler != operations.handlers.end());
     auto answer = loop.run_until(handler->second(call, std::move(input)));

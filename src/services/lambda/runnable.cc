@@ -43,12 +43,15 @@ invoke::Runnable make_runnable(const functions::Function& function,
   out.name = function.name;
   out.version = version.version;
   out.function_arn = function.arn();
-  out.runtime = version.runtime;
+  // A program of an image speaks the Runtime API as a custom runtime does.
+  out.runtime = version.is_image() ? "provided" : version.runtime;
   out.handler = version.handler;
   out.role_arn = version.role;
   out.code_dir = std::move(code);
   out.layers_dir = std::move(layers);
   out.environment = version.environment;
+  out.web_adapter =
+      std::ranges::any_of(version.layers, [](const auto& layer) { return is_built_in(layer); });
   out.timeout_seconds = version.timeout_seconds;
   out.memory_mb = version.memory_mb;
   out.tmp_mb = version.tmp_mb;
@@ -79,8 +82,7 @@ io::Task<Result<invoke::Runnable>> Service::runnable(FunctionRef ref,
                                                      functions::Resolved resolved) {
   // The pointers of `resolved` end at the first suspension: what is needed is copied before.
   invoke::Runnable out = make_runnable(*resolved.function, *resolved.version, {}, {});
-  functions::PackageRef package = resolved.version->package;
-  std::vector<functions::LayerRef> layers = resolved.version->layers;
+  functions::Version version = *resolved.version;
   if (resolved.version->state == functions::State::failed) {
     co_return fail(ErrorKind::conflict,
                    fmt::format("The operation cannot be performed at this time. The function {} is "
@@ -88,8 +90,7 @@ io::Task<Result<invoke::Runnable>> Service::runnable(FunctionRef ref,
                                ref.name.str()));
   }
   CO_TRY(check_chosen_runtime(ref.scope.region, *resolved.version));
-  CO_TRY_ASSIGN(out.code_dir, co_await deps_.packages.directory(std::move(package)));
-  CO_TRY_ASSIGN(out.layers_dir, co_await deps_.packages.layers_directory(std::move(layers)));
+  CO_TRY(co_await put_code(std::move(version), out));
   co_return out;
 }
 
