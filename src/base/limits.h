@@ -50,6 +50,13 @@ inline constexpr std::size_t client_context_bytes = 3583;
 inline constexpr std::size_t package_zip_bytes = 50 * mib;        // sent in the request
 inline constexpr std::size_t package_unzipped_bytes = 250 * mib;  // function and layers together
 inline constexpr std::size_t package_entries = 100'000;
+// Container images (developer guide, "Lambda quotas": 10 GB uncompressed, all layers together); the
+// rest are ours, far beyond what images have.
+inline constexpr std::uint64_t image_bytes = std::uint64_t{10} * 1024 * mib;
+inline constexpr std::size_t image_entries = 2'000'000;
+inline constexpr std::size_t image_layers = 1'000;
+inline constexpr std::size_t image_document_bytes = 4 * mib;  // manifest, config
+inline constexpr std::size_t image_name_bytes = 1'024;
 inline constexpr std::size_t environment_bytes = 4 * kib;
 inline constexpr int layers_per_function = 5;
 inline constexpr int memory_min_mb = 128;

@@ -88,6 +88,7 @@ void fields(Io& io, T& x)
   io(25, x.application_log_level)(26, x.system_log_level)(27, x.log_group)(28, x.tracing_mode);
   io(29, x.dead_letter_arn)(30, x.extra);
   io(40, x.update_runtime_on)(41, x.runtime_version_arn)(42, x.snap_start)(43, x.per_tenant);
+  io(50, x.image_uri)(51, x.image_entry_point)(52, x.image_command)(53, x.image_working_dir);
   io(60, x.capacity_provider_arn)(61, x.max_concurrency)(62, x.memory_gib_per_vcpu);
   io(63, x.environments_least)(64, x.environments_most);
   io(65, x.file_systems);

@@ -13,7 +13,7 @@
 namespace mayfly::functions {
 
 struct PackageRef {
-  std::string sha256;  // lower-case hex of the zip
+  std::string sha256;  // lower-case hex of the zip, or of the manifest of an image
   std::uint64_t zip_bytes = 0;
   std::uint64_t unzipped_bytes = 0;
 };
@@ -79,6 +79,14 @@ struct Version {
   // Of each published version by itself, changed without publishing.
   std::optional<int> environments_least;
   std::optional<int> environments_most;  // 0: it is deactivated
+  // A container image instead of a zip (package_type "Image"; `package` has its digest alone): the
+  // name that was given for it, and what is said against the image's own word (ImageConfig).
+  std::string image_uri;
+  std::vector<std::string> image_entry_point;
+  std::vector<std::string> image_command;
+  std::string image_working_dir;
+
+  bool is_image() const { return package_type == "Image"; }
 };
 
 struct Alias {

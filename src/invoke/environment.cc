@@ -4,6 +4,7 @@
 #include "invoke/environment_spec.h"
 #include "invoke/phase_log.h"
 #include "invoke/telemetry_text.h"
+#include "invoke/web_function.h"
 
 namespace mayfly::invoke {
 namespace {
@@ -129,23 +130,22 @@ io::Task<Result<std::optional<Failure>>> Environment::boot(Deadline deadline) {
 }
 
 io::Task<Result<std::optional<Failure>>> Environment::boot_once(Deadline deadline) {
+  if (auto wrong = read_web()) co_return wrong;
   InstanceId id(deps_.random.hex(16));
   auto launched = co_await launch(id);
   if (!launched && launched.error().reason == sandbox::program_not_started) {
     co_return invalid_entrypoint(entry_program(*runnable_, *runtime_.pack), launched.error());
+  }
+  if (!launched && runnable_->image &&
+      launched.error().reason == sandbox::working_directory_refused) {
+    co_return invalid_working_directory(runnable_->image->working_dir, launched.error());
   }
   CO_TRY_ASSIGN(instance_, std::move(launched));
   std::vector<io::Fd> listeners;
   if (!origin_) listeners = instance_->take_listeners();
   open_extensions();
   take_up(listeners, id);
-  bool lean = runtime_.pack->guest == sandbox::GuestKind::lean;
-  GuestEnds ends;
-  if (lean) ends.socket = instance_->take_channel();
-  // What a wrapper script starts in the bootstrap's place asks at the port.
-  if ((!lean || is_wrapped(*runnable_)) && listeners.size() > 1)
-    ends.port = std::move(listeners[1]);
-  channel_ = deps_.open_channel(std::move(ends));
+  channel_ = open_channel(listeners);
   call_done_.reset();
   attach_extensions();
   if (origin_) {
@@ -155,6 +155,46 @@ io::Task<Result<std::optional<Failure>>> Environment::boot_once(Deadline deadlin
   }
   watchers_.spawn(watch());
   co_return co_await await_ready(deadline);
+}
+
+// Its settings were read before there was a jail.
+std::unique_ptr<guest::GuestChannel> Environment::open_channel(std::vector<io::Fd>& listeners) {
+  GuestEnds ends;
+  bool lean = !web_ && speaks_lean(*runnable_, *runtime_.pack);
+  if (lean) ends.socket = instance_->take_channel();
+  // What a wrapper script starts in the bootstrap's place asks at the port.
+  bool asks = !lean || is_wrapped(*runnable_);
+  if (asks && listeners.size() > 1) ends.port = std::move(listeners[1]);
+  if (!web_) return deps_.open_channel(std::move(ends));
+  io::Fd socket;
+  if (!listeners.empty()) {
+    socket = std::move(listeners.back());
+    listeners.pop_back();
+  }
+  return deps_.open_web_channel(*web_, std::move(ends.port), std::move(socket));
+}
+
+// A web server's settings, or what is wrong with them.
+std::optional<Failure> Environment::read_web() {
+  auto server = web_server(*runnable_);
+  web_.reset();
+  if (!server) return std::nullopt;
+  if (*server && runnable_->shares()) {
+    *server = fail(ErrorKind::unimplemented,
+                   "several calls at one time in an environment are not implemented for functions "
+                   "that are web servers");
+  }
+  if (!*server) {
+    Failure failure = platform_failed(std::move(server->error().message));
+    failure.outcome = InvocationOutcome::init_error;
+    failure.error_type = "Web.InvalidSetting";
+    return failure;
+  }
+  web_ = std::make_unique<guest::WebServer>(**std::move(server));
+  for (const auto& name : web_->ignored) {
+    log_.platform(fmt::format("WARNING {} has no effect on this server", name));
+  }
+  return std::nullopt;
 }
 
 // The instance is a new one.

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "guest/web.h"
 #include "invoke/autopsy.h"
 #include "invoke/booted_guests.h"
 #include "invoke/environment_extensions.h"
@@ -112,6 +113,8 @@ class Environment {
   io::Task<Result<std::optional<Failure>>> boot_once(Deadline deadline);
   io::Task<Result<std::optional<Failure>>> boot_from_booted(Deadline deadline);
   io::Task<Result<std::optional<Failure>>> await_ready(Deadline deadline);
+  std::unique_ptr<guest::GuestChannel> open_channel(std::vector<io::Fd>& listeners);
+  std::optional<Failure> read_web();
   io::Task<Result<guest::InitReply>> init_guest(Deadline deadline);
   void take_up(std::vector<io::Fd>& listeners, const InstanceId& id);
   void open_extensions();
@@ -171,6 +174,7 @@ class Environment {
   std::unique_ptr<BootedGuest> booted_;  // until start()
   std::unique_ptr<sandbox::Instance> instance_;
   std::unique_ptr<guest::GuestChannel> channel_;
+  std::unique_ptr<guest::WebServer> web_;  // of a function that is an HTTP server
   std::optional<std::uint64_t> endpoint_;
   std::unique_ptr<EnvironmentExtensions> extensions_;  // none in forks of a function's template
   io::TaskScope watchers_;

@@ -8,6 +8,7 @@
 #include "invoke/environment_spec.h"
 #include "invoke/phase_log.h"
 #include "invoke/telemetry_text.h"
+#include "sandbox/image_files.h"
 
 namespace mayfly::invoke {
 namespace {
@@ -46,6 +47,7 @@ guest::ExtensionApi::Function described(const Runnable& runnable) {
 }  // namespace
 
 std::vector<std::string> external_extensions(const Runnable& runnable) {
+  if (runnable.image) return sandbox::image_files(runnable.image->dir.string(), directory);
   std::vector<std::string> out;
   if (runnable.layers_dir.empty()) return out;
   std::error_code error;

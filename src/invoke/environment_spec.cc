@@ -5,6 +5,8 @@
 
 #include "base/limits.h"
 #include "invoke/environment_extensions.h"
+#include "invoke/web_function.h"
+#include "sandbox/image_files.h"
 
 namespace mayfly::invoke {
 namespace {
@@ -34,6 +36,10 @@ constexpr std::array<std::string_view, 19> reserved{
     "LAMBDA_TASK_ROOT",
 };
 
+// Of programs in an image that sets none, as container engines have it.
+constexpr std::string_view default_path =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 using Variables = std::map<std::string, std::string, std::less<>>;
 
 void put_list(Variables& into, const std::vector<std::string>& list) {
@@ -43,13 +49,20 @@ void put_list(Variables& into, const std::vector<std::string>& list) {
   }
 }
 
+std::string_view variable(const Variables& in, std::string_view name) {
+  auto found = in.find(name);
+  return found == in.end() ? std::string_view() : found->second;
+}
+
 // Set by the platform, whatever the function says.
 void put_platform(Variables& into, const Runnable& runnable, const sandbox::RuntimePack& pack,
                   const RoleCredentials& credentials, std::string_view log_stream) {
-  into["_HANDLER"] = runnable.handler;
+  // Of an image, its own entry point says what the handler is.
+  if (!runnable.image) into["_HANDLER"] = runnable.handler;
   into["AWS_REGION"] = runnable.scope.region.str();
   into["AWS_DEFAULT_REGION"] = runnable.scope.region.str();
-  if (pack.language != "provided") into["AWS_EXECUTION_ENV"] = "AWS_Lambda_" + runnable.runtime;
+  bool managed = pack.language != "provided";
+  if (managed) into["AWS_EXECUTION_ENV"] = "AWS_Lambda_" + runnable.runtime;
   into["AWS_LAMBDA_FUNCTION_NAME"] = runnable.name.str();
   into["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] = std::to_string(runnable.memory_mb);
   into["AWS_LAMBDA_FUNCTION_VERSION"] = runnable.version;
@@ -69,13 +82,43 @@ void put_platform(Variables& into, const Runnable& runnable, const sandbox::Runt
   into["AWS_SECRET_ACCESS_KEY"] = credentials.secret_access_key;
   into["AWS_SESSION_TOKEN"] = credentials.session_token;
   into["AWS_LAMBDA_RUNTIME_API"] = fmt::format("127.0.0.1:{}", runtime_api_port);
-  into["LAMBDA_TASK_ROOT"] = "/var/task";
-  into["LAMBDA_RUNTIME_DIR"] = "/var/runtime";
-  if (pack.language != "provided") into["_LAMBDA_TELEMETRY_LOG_FD"] = "4";
+  if (runnable.image) {  // which knows better where its code lies
+    into.try_emplace("LAMBDA_TASK_ROOT", "/var/task");
+    into.try_emplace("LAMBDA_RUNTIME_DIR", "/var/runtime");
+  } else {
+    into["LAMBDA_TASK_ROOT"] = "/var/task";
+    into["LAMBDA_RUNTIME_DIR"] = "/var/runtime";
+  }
+  if (managed && !runs_own_program(runnable)) into["_LAMBDA_TELEMETRY_LOG_FD"] = "4";
+}
+
+// Where an image that names no program has one, as those of AWS do.
+constexpr std::array image_entry_points = {"/var/runtime/bootstrap", "/var/task/bootstrap",
+                                           "/opt/bootstrap"};
+
+// Wrapper scripts are the business of the image's own runtime.
+std::vector<std::string> image_entry_point(const Runnable& runnable) {
+  const ImageRoot& image = *runnable.image;
+  std::string tree = image.dir.string();
+  std::vector<std::string> argv = image.argv;
+  if (argv.empty()) {
+    auto found = std::ranges::find_if(
+        image_entry_points, [&](std::string_view path) { return sandbox::image_has(tree, path); });
+    return {found == image_entry_points.end() ? image_entry_points.back() : *found};
+  }
+  Variables variables;
+  put_list(variables, image.env);
+  auto own = runnable.environment.find("PATH");
+  std::string_view path = own == runnable.environment.end() ? variable(variables, "PATH")
+                                                            : std::string_view(own->second);
+  argv.front() = sandbox::find_in_image(tree, argv.front(), path.empty() ? default_path : path);
+  return argv;
 }
 
 // A custom runtime starts at its own program; a wrapper script goes before any of them.
 std::vector<std::string> entry_point(const Runnable& runnable, const sandbox::RuntimePack& pack) {
+  if (runnable.image) return image_entry_point(runnable);
+  if (pack.language != "provided" && web_server(runnable)) return {web_program(runnable)};
   std::vector<std::string> argv = pack.argv_for(runnable.memory_mb);
   if (pack.language == "provided") {
     std::error_code error;
@@ -103,6 +146,10 @@ Duration init_limit(const Runnable& runnable) {
   if (!runnable.snap_start && !runnable.shares()) return limits::init_time;
   return std::max<Duration>(limits::snapshot_init_time_min,
                             std::chrono::seconds(runnable.timeout_seconds));
+}
+
+bool speaks_lean(const Runnable& runnable, const sandbox::RuntimePack& pack) {
+  return pack.guest == sandbox::GuestKind::lean && !runs_own_program(runnable);
 }
 
 std::string entry_program(const Runnable& runnable, const sandbox::RuntimePack& pack) {
@@ -133,8 +180,13 @@ void put_limits(sandbox::Spec& spec, const Runnable& runnable) {
 }
 
 void put_function_binds(sandbox::Spec& spec, const Runnable& runnable) {
-  spec.binds.push_back({runnable.code_dir.string(), "/var/task"});
-  if (!runnable.layers_dir.empty()) spec.binds.push_back({runnable.layers_dir.string(), "/opt"});
+  if (runnable.image) {
+    spec.binds = {{runnable.image->dir.string(), std::string(sandbox::root_target)}};
+    spec.cwd = runnable.image->working_dir;
+  } else {
+    spec.binds.push_back({runnable.code_dir.string(), "/var/task"});
+    if (!runnable.layers_dir.empty()) spec.binds.push_back({runnable.layers_dir.string(), "/opt"});
+  }
   for (const auto& [folder, path] : runnable.mounts) {
     spec.binds.push_back({.source = folder.string(), .target = path, .writable = true});
   }
@@ -156,9 +208,14 @@ sandbox::Spec environment_spec(const Runnable& runnable, const sandbox::RuntimeP
 
   Variables variables;
   variables["TZ"] = ":UTC";
-  variables["LANG"] = "en_US.UTF-8";
   variables["AWS_ENDPOINT_URL"] = fmt::format("http://127.0.0.1:{}", endpoint_port);
-  put_list(variables, pack.env);
+  if (runnable.image) {
+    variables["PATH"] = default_path;
+    put_list(variables, runnable.image->env);
+  } else {
+    variables["LANG"] = "en_US.UTF-8";
+    put_list(variables, pack.env);
+  }
   for (const auto& [name, value] : runnable.environment) {
     if (!is_reserved_variable(name)) variables[name] = value;
   }
@@ -167,9 +224,10 @@ sandbox::Spec environment_spec(const Runnable& runnable, const sandbox::RuntimeP
 
   put_limits(spec, runnable);
   spec.listen_ports = {endpoint_port, runtime_api_port};
-  spec.channel = pack.guest == sandbox::GuestKind::lean;
-  spec.framed_log = pack.language != "provided";
+  spec.channel = speaks_lean(runnable, pack);
+  spec.framed_log = pack.language != "provided" && !runs_own_program(runnable);
   put_companions(spec, runnable);
+  if (web_server(runnable)) ++spec.sockets;
   return spec;
 }
 
@@ -263,6 +321,7 @@ std::string opted_out(const Runnable& runnable) {
   };
   if (find("MAYFLY_FORK") == "off") return "MAYFLY_FORK=off";
   if (is_wrapped(runnable)) return "a wrapper script starts it";
+  if (runs_own_program(runnable)) return "it is a web server";
   return {};
 }
 

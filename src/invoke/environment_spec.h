@@ -35,6 +35,9 @@ sandbox::Spec environment_spec(const Runnable& runnable, const sandbox::RuntimeP
                                const RoleCredentials& credentials, std::string_view log_stream,
                                InstanceId id);
 
+// Events reach its guest by frames (guest/lambda/lean.h), not by HTTP.
+bool speaks_lean(const Runnable& runnable, const sandbox::RuntimePack& pack);
+
 // What its jail starts: a path in it.
 std::string entry_program(const Runnable& runnable, const sandbox::RuntimePack& pack);
 

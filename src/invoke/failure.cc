@@ -14,6 +14,13 @@ std::string lower_first(std::string_view text) {
   return out;
 }
 
+// What the kernel said, behind the names of steps.
+std::string cause_of(const Error& error) {
+  std::string_view cause(error.message);
+  cause.remove_prefix(cause.rfind(": ") == cause.npos ? 0 : cause.rfind(": ") + 2);
+  return lower_first(cause);
+}
+
 }  // namespace
 
 // Names as the Go runtime prints signals, which is what the cloud's error texts show.
@@ -81,9 +88,15 @@ Failure platform_failed(std::string message) {
 }
 
 std::string exec_failed(std::string_view program, const Error& error) {
-  std::string_view cause(error.message);
-  cause.remove_prefix(cause.rfind(": ") == cause.npos ? 0 : cause.rfind(": ") + 2);
-  return fmt::format("fork/exec {}: {}", program, lower_first(cause));
+  return fmt::format("fork/exec {}: {}", program, cause_of(error));
+}
+
+Failure invalid_working_directory(std::string_view directory, const Error& error) {
+  return {.outcome = InvocationOutcome::crash,
+          .error_type = "Runtime.InvalidWorkingDir",
+          .message = fmt::format("chdir {}: {}", directory, cause_of(error)),
+          .payload = {},
+          .status = Status::error};
 }
 
 Failure invalid_entrypoint(const std::string& program, const Error& error) {

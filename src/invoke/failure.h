@@ -27,6 +27,8 @@ Failure init_failed(std::string error_type, std::string payload);
 Failure platform_failed(std::string message);
 // The program, or the custom runtime's bootstrap, could not be executed.
 Failure invalid_entrypoint(const std::string& program, const Error& error);
+// Its working directory is not there, or closed to it.
+Failure invalid_working_directory(std::string_view directory, const Error& error);
 
 // Of the Restore phase: errors whose reason is the exception that the API answers, with the texts
 // of its reference.

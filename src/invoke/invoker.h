@@ -24,7 +24,19 @@
 #include "sandbox/sandbox.h"
 #include "store/store.h"
 
+namespace mayfly::guest {
+struct WebServer;
+}
+
 namespace mayfly::invoke {
+
+// A container image that a function runs in: what its program is started with.
+struct ImageRoot {
+  std::filesystem::path dir;      // its tree → /
+  std::vector<std::string> argv;  // as given: argv[0] may be looked for on PATH
+  std::vector<std::string> env;   // "KEY=value", of the image
+  std::string working_dir;        // absolute
+};
 
 // Everything needed to start an environment of one function version.
 struct Runnable {
@@ -46,6 +58,8 @@ struct Runnable {
     std::string path;              // "/mnt/NAME"
   };
   std::vector<Mount> mounts = {};
+  std::optional<ImageRoot> image;    // instead of both
+  bool web_adapter = false;          // the layer of the web adapter was named (web_function.h)
   std::map<std::string, std::string> environment;
   int timeout_seconds = 3;
   int memory_mb = 128;
@@ -181,6 +195,10 @@ struct Deps {
   // guest::make_lean_channel by the guest's socket, make_runtime_api_channel by the listener of its
   // port, or make_wrapped_channel by both.
   std::function<std::unique_ptr<guest::GuestChannel>(GuestEnds)> open_channel;
+  // guest::make_web_channel: of functions that are HTTP servers (web_function.h).
+  std::function<std::unique_ptr<guest::GuestChannel>(const guest::WebServer&, io::Fd listener,
+                                                     io::Fd socket)>
+      open_web_channel = {};
   std::function<RoleCredentials(const Runnable&)> credentials;
   // Serves the in-jail listener of the AWS endpoint (front/ add_listener and remove_listener).
   std::function<std::uint64_t(io::Fd, InstanceId)> serve_endpoint;

@@ -25,11 +25,17 @@ bool shows_system_log(const Runnable& runnable, std::string_view level) {
 
 PhaseStart phase_start(const EnvironmentLog& log, const Runnable& runnable,
                        const sandbox::RuntimeChoice& runtime, std::string_view phase) {
+  std::string runtime_version;
+  std::string runtime_version_arn;
+  if (!runnable.image) {
+    runtime_version = sandbox::runtime_version(*runtime.pack, runnable.runtime);
+    runtime_version_arn =
+        sandbox::runtime_version_arn(*runtime.pack, runnable.runtime, runnable.scope.region.str());
+  }
   return {.initialization_type = runnable.initialization_type(),
           .phase = phase,
-          .runtime_version = sandbox::runtime_version(*runtime.pack, runnable.runtime),
-          .runtime_version_arn = sandbox::runtime_version_arn(*runtime.pack, runnable.runtime,
-                                                              runnable.scope.region.str()),
+          .runtime_version = std::move(runtime_version),
+          .runtime_version_arn = std::move(runtime_version_arn),
           .function = runnable.name.str(),
           .version = runnable.version,
           .instance = log.identity().instance.str(),
@@ -41,6 +47,7 @@ void write_phase_start(EnvironmentLog& log, const Runnable& runnable,
   auto start = phase_start(log, runnable, runtime, "init");
   bool init = phase == Phase::init;
   if (!runnable.json_logs) {
+    if (runnable.image) return;  // its runtime is its own
     log.platform(fmt::format("{}_START Runtime Version: {}\tRuntime Version ARN: {}",
                              init ? "INIT" : "RESTORE", start.runtime_version,
                              start.runtime_version_arn));

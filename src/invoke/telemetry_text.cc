@@ -25,10 +25,14 @@ std::string tracing_member(std::string_view header) {
 }
 
 std::string environment_members(const PhaseStart& start) {
+  std::string runtime;  // a container image has none of ours
+  if (!start.runtime_version.empty()) {
+    runtime =
+        fmt::format(R"("runtimeVersion":{},"runtimeVersionArn":{},)",
+                    json_string(start.runtime_version), json_string(start.runtime_version_arn));
+  }
   return fmt::format(
-      R"("runtimeVersion":{},"runtimeVersionArn":{},"functionName":{},"functionVersion":{},)"
-      R"("instanceId":{},"instanceMaxMemory":{})",
-      json_string(start.runtime_version), json_string(start.runtime_version_arn),
+      R"({}"functionName":{},"functionVersion":{},"instanceId":{},"instanceMaxMemory":{})", runtime,
       json_string(start.function), json_string(start.version), json_string(start.instance),
       start.memory_bytes);
 }

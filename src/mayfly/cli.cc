@@ -28,6 +28,8 @@ struct Given {
   std::string shell;
   std::vector<std::string> names;
   bool names_only = false;
+  std::string image_source;
+  std::string image_name;
 };
 
 CLI::App* add_verb(CLI::App& app, Given& given, const char* name, const char* about) {
@@ -139,6 +141,18 @@ void add_function_verbs(CLI::App& app, Given& given) {
   remove->add_option("NAME", given.names, "function names")->required();
 }
 
+void add_image_verbs(CLI::App& app, Given& given) {
+  auto* image = app.add_subcommand("image", "container images of functions");
+  image->require_subcommand(1);
+  auto* import = add_client_verb(*image, given, "import", "bring an image in");
+  import->add_option("SOURCE", given.image_source, "an OCI layout, or a tar of `docker save`")
+      ->required();
+  import->add_option("NAME", given.image_name, "repository:tag (the source's own)");
+  add_client_verb(*image, given, "list", "list images");
+  auto* remove = add_client_verb(*image, given, "remove", "remove images nobody uses");
+  remove->add_option("NAME", given.names, "repository:tag")->required();
+}
+
 void add_other_verbs(CLI::App& app, Given& given) {
   auto* doctor = add_client_verb(app, given, "doctor", "what this machine can enforce and run");
   doctor->add_option("--data", given.doctor.data_dir, "the server's data folder");
@@ -165,6 +179,12 @@ Result<int> serve(Given& given) {
   return run_server(given.server);
 }
 
+Result<int> run_image_verb(cli::Client& client, const std::string& verb, const Given& given) {
+  if (verb == "import") return cli::image_import(client, given.image_source, given.image_name);
+  if (verb == "list") return cli::image_list(client);
+  return cli::image_remove(client, given.names);
+}
+
 Result<int> run_verb(const std::string& verb, const CLI::App& app, Given& given) {
   if (verb == "server") return serve(given);
   if (verb == "new") return cli::create(given.folder, given.language, given.flags.json);
@@ -173,6 +193,10 @@ Result<int> run_verb(const std::string& verb, const CLI::App& app, Given& given)
   TRY_ASSIGN(const auto settings, cli::resolve_settings(given.flags));
   if (verb == "doctor") return cli::doctor(settings, given.doctor);
   cli::Client client(settings);
+  if (verb == "image") {
+    const auto* image = app.get_subcommand("image");
+    return run_image_verb(client, image->get_subcommands().front()->get_name(), given);
+  }
   if (verb == "deploy") return cli::deploy(client, given.deploy);
   if (verb == "invoke") return cli::invoke(client, given.invoke);
   if (verb == "logs") return cli::logs(client, given.logs);
@@ -202,6 +226,7 @@ int run_cli(int argc, char** argv) {
   app.require_subcommand(1);
   add_server(app, given);
   add_function_verbs(app, given);
+  add_image_verbs(app, given);
   add_other_verbs(app, given);
   try {  // CLI11 reports by exceptions
     app.parse(argc, argv);

@@ -45,6 +45,12 @@ Result<int> list(Client& client, bool names_only);
 Result<int> remove(Client& client, const std::vector<std::string>& names);
 Result<int> create(const std::string& folder, const std::string& language, bool json);
 
+// Container images: from a directory or tar of the server's machine, by name (empty: the one it
+// has itself).
+Result<int> image_import(Client& client, const std::string& source, const std::string& name);
+Result<int> image_list(Client& client);
+Result<int> image_remove(Client& client, const std::vector<std::string>& names);
+
 struct TopOptions {
   bool once = false;  // sums since the server's start, instead of intervals without end
   double interval_seconds = 2;

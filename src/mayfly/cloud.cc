@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "guest/channel.h"
+#include "guest/web.h"
 #include "io/fd.h"
 #include "services/identity/service.h"
 #include "services/logs/service.h"
@@ -56,6 +57,7 @@ io::Task<Result<>> Cloud::open_state() {
                                                    &first_root_));
   CO_TRY_ASSIGN(packages_, functions::open_package_store(loop_, *state_, workers_, data_dir_));
   file_systems_.emplace(workers_, data_dir_);
+  CO_TRY_ASSIGN(images_, functions::open_image_store(loop_, *state_, workers_, data_dir_));
   CO_TRY_ASSIGN(registry_, functions::open_registry(loop_, *state_));
   co_return Result<>{};
 }
@@ -77,9 +79,13 @@ io::Task<Result<>> Cloud::open_invoker() {
       .choose_runtime = [this](std::string_view identifier) { return choose_runtime(identifier); },
       .open_channel =
           [this](invoke::GuestEnds ends) {
-            if (!ends.port) return guest::make_lean_channel(loop_, std::move(ends.socket));
             if (!ends.socket) return guest::make_runtime_api_channel(loop_, std::move(ends.port));
+            if (!ends.port) return guest::make_lean_channel(loop_, std::move(ends.socket));
             return guest::make_wrapped_channel(loop_, std::move(ends.socket), std::move(ends.port));
+          },
+      .open_web_channel =
+          [this](const guest::WebServer& server, io::Fd listener, io::Fd socket) {
+            return guest::make_web_channel(loop_, server, std::move(listener), std::move(socket));
           },
       .credentials =
           [this](const invoke::Runnable& runnable) {
@@ -119,6 +125,15 @@ Cloud::count_unsigned() {
   };
 }
 
+namespace {
+
+io::Task<front::Response> text_answer(std::string type, std::string body, int status = 200) {
+  co_return front::Response{
+      .status = status, .headers = {{"Content-Type", std::move(type)}}, .body = std::move(body)};
+}
+
+}  // namespace
+
 void Cloud::open_front() {
   front_ = front::make_front({.loop = loop_,
                               .random = random_,
@@ -133,11 +148,13 @@ void Cloud::open_front() {
       .registry = *registry_,
       .packages = *packages_,
       .file_systems = *file_systems_,
+      .images = *images_,
       .invoker = *invoker_,
       .guard = *guard_,
       .settings = {.account_concurrency = options_.account_concurrency,
                    .unreserved_concurrency_min = options_.unreserved_concurrency_min,
-                   .host_suffixes = options_.host_suffixes},
+                   .host_suffixes = options_.host_suffixes,
+                   .image_paths = options_.dev},
       .runtime_warning = [this](std::string_view identifier) -> Result<std::string> {
         TRY_ASSIGN(auto choice, choose_runtime(identifier));
         return std::move(choice.warning);
@@ -160,6 +177,13 @@ void Cloud::open_front() {
   add_service(services::identity::make_identity_service({}));
   front_->add_path("/_mayfly/code/", lambda::adapt<front::Request, front::Response>(
                                          *lambda_, &lambda::Service::serve_code));
+  auto images =
+      lambda::adapt<front::Request, front::Response>(*lambda_, &lambda::Service::serve_images);
+  front_->add_path("/_mayfly/images", [images](const front::Request& request) {
+    // A path is the server's: nothing for what runs in it.
+    if (!request.instance.empty()) return text_answer("text/plain", "not for functions\n", 403);
+    return images(request);
+  });
   front_->add_host_label("lambda-url", lambda::adapt<front::Request, front::Response>(
                                            *lambda_, &lambda::Service::serve_url));
   add_own_paths();
@@ -171,11 +195,6 @@ void Cloud::add_service(api::Service service) {
 }
 
 namespace {
-
-io::Task<front::Response> text_answer(std::string type, std::string body, int status = 200) {
-  co_return front::Response{
-      .status = status, .headers = {{"Content-Type", std::move(type)}}, .body = std::move(body)};
-}
 
 io::Task<front::Response> clock_answer(services::clock::Service& clock, std::string method,
                                        std::string body) {

@@ -11,6 +11,7 @@
 #include "front/front.h"
 #include "front/operation_table.h"
 #include "functions/file_systems.h"
+#include "functions/image_store.h"
 #include "functions/package_store.h"
 #include "functions/registry.h"
 #include "guard/guard.h"
@@ -76,6 +77,7 @@ class Cloud {
   std::unique_ptr<guard::Guard> guard_;
   std::unique_ptr<functions::PackageStore> packages_;
   std::optional<functions::FileSystems> file_systems_;
+  std::unique_ptr<functions::ImageStore> images_;
   std::unique_ptr<functions::Registry> registry_;
   std::optional<sandbox::RuntimeCatalog> runtimes_;
   std::unique_ptr<sandbox::Launcher> launcher_;

@@ -283,3 +283,77 @@ TEST_CASE("what cannot be started says which step failed") {
   CHECK(launch_error(spec).kind == ErrorKind::too_large);
   CHECK(jails.run("echo still works").output == "still works\n");
 }
+
+namespace {
+
+// The tree of an image that holds the probe and what jails put their own over.
+std::string make_image(const std::string& dir) {
+  namespace fs = std::filesystem;
+  std::string root = dir + "/image";
+  for (const char* name : {"proc", "dev", "tmp", "etc", "bin", "data"}) {
+    fs::create_directories(root + "/" + name);
+  }
+  for (const char* name : {"/etc/hosts", "/etc/resolv.conf", "/data/file"}) {
+    std::ofstream(root + name) << "of the image";
+  }
+  fs::copy_file(fs::read_symlink("/proc/self/exe").parent_path() / "jail_probe",
+                root + "/bin/probe");
+  fs::create_symlink("/bin/probe", root + "/bin/link");
+  return root;
+}
+
+Spec in_image(const std::string& root, std::vector<std::string> arguments) {
+  Spec spec = Jails::probe(std::move(arguments));
+  spec.binds = {{root, std::string(root_target)}};
+  spec.argv[0] = "/bin/link";
+  spec.cwd = "/data";
+  return spec;
+}
+
+}  // namespace
+
+TEST_CASE("a jail with the root of an image has nothing else of the machine") {
+  NEEDS(jails_work);
+  Jails jails;
+  std::string root = make_image(jails.state);
+  auto run = jails.run(in_image(root, {"attempts"}));
+  CHECK(run.exit.code == 0);
+  auto found = facts(run.output);
+  CHECK(found.size() == 56);
+  for (const auto& [name, answer] : found) {
+    INFO(name << " answered " << answer);
+    if (name == "unshare_files" || name == "lower_oom_score") continue;
+    CHECK(answer != "0");
+    CHECK(answer != "ok");
+  }
+  // What was in the tree before is what is there now.
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(root)) {
+    names.insert(entry.path().filename());
+  }
+  CHECK(names == std::set<std::string>{"proc", "dev", "tmp", "etc", "bin", "data"});
+  CHECK(std::filesystem::is_empty(root + "/tmp"));
+  CHECK(std::filesystem::is_empty(root + "/dev"));
+}
+
+TEST_CASE("an image as the root goes with no other bind and no parking") {
+  NEEDS(jails_work);
+  Jails jails;
+  std::string root = make_image(jails.state);
+  Spec bound = in_image(root, {"attempts"});
+  bound.binds.push_back({"/usr", "/opt"});
+  CHECK(jails.launch(std::move(bound)).error().kind == ErrorKind::invalid);
+  Spec parked = in_image(root, {"attempts"});
+  parked.parking = Parking::forkable;
+  CHECK(jails.launch(std::move(parked)).error().kind == ErrorKind::invalid);
+}
+
+TEST_CASE("a working directory that is not there is told apart from other failures") {
+  NEEDS(jails_work);
+  Jails jails;
+  Spec spec = in_image(make_image(jails.state), {"attempts"});
+  spec.cwd = "/nowhere";
+  auto launched = jails.launch(std::move(spec));
+  REQUIRE_FALSE(launched);
+  CHECK(launched.error().reason == working_directory_refused);
+}

@@ -194,6 +194,11 @@ void run_jail(Plan plan) {
 
 bool is_program_step(int index) { return index == exec_step; }
 
+bool is_working_directory_step(int index) {
+  return index >= 0 && index < exec_step &&
+         steps[static_cast<std::size_t>(index)].run == enter_working_directory;
+}
+
 const char* jail_step_name(int index) {
   if (index == exec_step) return "start the program";
   if (index >= specialise_step_base) return specialise_step_name(index);

@@ -57,6 +57,7 @@ static_assert(sizeof(Report) == 16);
 const char* jail_step_name(int index);
 const char* nested_jail_step_name(int index);
 bool is_program_step(int index);
+bool is_working_directory_step(int index);
 
 // --- what both kinds of init do ---
 

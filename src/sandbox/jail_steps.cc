@@ -20,6 +20,7 @@
 #include <array>
 
 #include "base/limits.h"
+#include "sandbox/image_root.h"
 #include "sandbox/protocol.h"
 #include "sandbox/seccomp.h"
 #include "sandbox/sys.h"
@@ -124,7 +125,9 @@ int attach_bind(int tree, const Bind& bind) {
 
 Outcome attach_binds(Plan& plan) {
   for (std::size_t i = 0; i < plan.bind_trees.size(); ++i) {
-    int error = attach_bind(plan.bind_trees[i].get(), plan.spec.binds[i]);
+    const Bind& bind = plan.spec.binds[i];
+    int tree = plan.bind_trees[i].get();
+    int error = bind.target == root_target ? enter_image_root(tree) : attach_bind(tree, bind);
     if (error != 0) return {error, static_cast<int>(i)};
   }
   return {};

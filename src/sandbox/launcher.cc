@@ -57,6 +57,12 @@ Result<> check(const Request& request, std::size_t guest_ends) {
     return fail(ErrorKind::invalid, "a jail that parks, or a fork, has no companions");
   }
   std::size_t wanted = 1u + (spec.channel ? 1 : 0) + (spec.framed_log ? 1 : 0) + (alone ? 0 : 1);
+  bool own_root =
+      std::ranges::any_of(spec.binds, [](const Bind& bind) { return bind.target == root_target; });
+  if (own_root && (spec.binds.size() > 1 || request.parked != 0 || spec.parking != Parking::none)) {
+    return fail(ErrorKind::invalid,
+                "a jail with a root of its own has no other binds, does not park and is no fork");
+  }
   if (guest_ends != wanted) {
     return fail(ErrorKind::corrupt, "a launch request with the wrong descriptors");
   }
@@ -368,7 +374,9 @@ void LauncherLoop::on_failed(Jail& jail, int step, int error, int item) {
     what += fmt::format(" (item {})", item);
   }
   jail.failure = fail_errno("sandbox: " + what, error).error();
-  if (jail.host == 0 && is_program_step(step)) jail.failure->reason = program_not_started;
+  if (jail.host != 0) return;
+  if (is_program_step(step)) jail.failure->reason = program_not_started;
+  if (is_working_directory_step(step)) jail.failure->reason = working_directory_refused;
 }
 
 void LauncherLoop::on_program_end(Jail& jail, int status) {

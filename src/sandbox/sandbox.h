@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ids.h"
@@ -27,6 +28,11 @@ struct Bind {
   std::string target;  // absolute path inside the jail
   bool writable = false;
 };
+
+// The target that makes a tree the root itself, in place of the fixed base; such a bind is the only
+// one, and its jail neither parks nor is a fork. The tree has directories proc, dev and tmp and
+// files etc/hosts and etc/resolv.conf, which the jail's own cover.
+inline constexpr std::string_view root_target = "/";
 
 struct Limits {
   std::uint64_t memory_bytes = 0;   // of the whole tree; 0: none
@@ -136,8 +142,10 @@ class Instance {
   virtual int ask_for_stacks(const Evidence&) { return 0; }
 };
 
-// Error::reason of launch() when the jail stood but its program could not be executed.
+// Error::reason of launch() when the jail stood but its program could not be executed, or could not
+// be given its working directory.
 inline constexpr std::string_view program_not_started = "ProgramNotStarted";
+inline constexpr std::string_view working_directory_refused = "WorkingDirectoryRefused";
 
 class Launcher {
  public:

@@ -46,6 +46,11 @@ Result<io::Fd> open_tree(const std::string& path, Access access) {
   return tree;
 }
 
+int copy_tree_of(const char* path, io::Fd& tree) {
+  tree = io::Fd(::open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+  return tree ? 0 : errno;
+}
+
 int attach_tree(int tree, const char* target) {
   while (*target == '/') ++target;
   open_how how{};

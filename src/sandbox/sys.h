@@ -24,6 +24,8 @@ int pidfd_send_signal(int pidfd, int number);
 // A detached, recursive copy of the mount tree at `path`, nosuid and nodev.
 enum class Access : std::uint8_t { read_only, writable };
 Result<io::Fd> open_tree(const std::string& path, Access access);
+// The same of the mounts at `path` as they are, for another place of one jail. 0 or an errno.
+int copy_tree_of(const char* path, io::Fd& tree);
 // Attaches a detached tree at `target`, resolved with the current directory as its root.
 // Answers 0 or an errno.
 int attach_tree(int tree, const char* target);

@@ -122,13 +122,39 @@ ApiResult<void> refuse_unbuilt(const Request& in) {
   if (auto tracing = in.tracing_config(); tracing && tracing->mode().value_or("") == "Active") {
     return refuse(unbuilt("TracingConfig.Mode Active"));
   }
-  if (in.has_image_config()) return refuse(unbuilt("ImageConfig"));
   if (in.has_durable_config()) return refuse(unbuilt("DurableConfig"));
+  return {};
+}
+
+// What is given replaces what was there; an empty list goes back to what the image says.
+ApiResult<void> apply_image(const model::ImageConfig& given, Version& version) {
+  bool says_nothing = given.entry_point().empty() && given.command().empty() &&
+                      given.working_directory().value_or("").empty();
+  if (!version.is_image()) {
+    if (says_nothing) return {};
+    return refuse(
+        invalid("Please don't provide ImageConfig when the intended function PackageType is Zip."));
+  }
+  auto words = [](const std::vector<std::string_view>& list) {
+    return std::vector<std::string>(list.begin(), list.end());
+  };
+  version.image_entry_point = words(given.entry_point());
+  version.image_command = words(given.command());
+  version.image_working_dir = given.working_directory().value_or("");
   return {};
 }
 
 template <class Request>
 ApiResult<void> apply_common(const Request& in, Version& version) {
+  bool of_zip = in.runtime() || in.handler() || !in.layers().empty();
+  if (version.is_image() && of_zip) {
+    return refuse(
+        invalid("Please don't provide Handler or Runtime or Layer when the intended function "
+                "PackageType is Image."));
+  }
+  if (auto image = in.image_config()) {
+    if (auto applied = apply_image(*image, version); !applied) return applied;
+  }
   if (auto snap = in.snap_start();
       version.per_tenant && snap && snap->apply_on().value_or("None") != "None") {
     return refuse(no_tenants_with("SnapStart"));
@@ -212,6 +238,19 @@ std::string_view status_name(functions::UpdateStatus status) {
   return "Failed";
 }
 
+void describe_image(const Version& version, model::FunctionConfiguration& out) {
+  bool plain = version.image_entry_point.empty() && version.image_command.empty() &&
+               version.image_working_dir.empty();
+  if (plain) return;
+  model::ImageConfig config;
+  if (!version.image_entry_point.empty()) config.set_entry_point(version.image_entry_point);
+  if (!version.image_command.empty()) config.set_command(version.image_command);
+  if (!version.image_working_dir.empty()) config.set_working_directory(version.image_working_dir);
+  model::ImageConfigResponse response;
+  response.set_image_config(config);
+  out.set_image_config_response(response);
+}
+
 void describe_state(const Version& version, model::FunctionConfiguration& out) {
   out.set_state(is_deactivated(version) ? "Deactivated" : std::string(state_name(version.state)));
   if (!version.state_reason.empty()) out.set_state_reason(version.state_reason);
@@ -228,8 +267,11 @@ void describe_state(const Version& version, model::FunctionConfiguration& out) {
 }  // namespace
 
 ApiResult<void> apply(const model::CreateFunctionRequest& in, Version& version) {
-  if (in.package_type().value_or("Zip") != "Zip") return refuse(unbuilt("PackageType Image"));
-  if (in.runtime().value_or("").empty() || in.handler().value_or("").empty()) {
+  version.package_type = in.package_type().value_or("Zip");
+  if (version.is_image()) {
+    version.runtime.clear();
+    version.handler.clear();
+  } else if (in.runtime().value_or("").empty() || in.handler().value_or("").empty()) {
     return refuse(invalid(
         "Runtime and Handler are mandatory parameters for functions created with deployment "
         "packages."));
@@ -248,10 +290,17 @@ ApiResult<void> apply(const model::UpdateFunctionConfigurationRequest& in, Versi
 model::FunctionConfiguration describe(const Version& version, const std::string& arn,
                                       bool with_state) {
   model::FunctionConfiguration out;
-  out.set_function_name(version.name.str()).set_function_arn(arn).set_runtime(version.runtime);
-  out.set_role(version.role).set_handler(version.handler);
+  out.set_function_name(version.name.str()).set_function_arn(arn).set_role(version.role);
+  if (version.is_image()) {
+    describe_image(version, out);
+  } else {
+    out.set_runtime(version.runtime).set_handler(version.handler);
+  }
   out.set_code_size(static_cast<std::int64_t>(version.package.zip_bytes));
-  out.set_code_sha256(functions::code_sha256(version.package)).set_version(version.version);
+  // Of an image the digest in hex, of a zip in base64.
+  out.set_code_sha256(version.is_image() ? version.package.sha256
+                                         : functions::code_sha256(version.package));
+  out.set_version(version.version);
   out.set_description(version.description).set_timeout(version.timeout_seconds);
   out.set_memory_size(version.memory_mb)
       .set_last_modified(iso_millis(version.last_modified, "+0000"));
@@ -371,6 +420,12 @@ std::string config_digest(const Version& version) {
     add(mount.arn);
     add(mount.path);
   }
+  for (const auto* list : {&version.image_entry_point, &version.image_command}) {
+    if (list->empty()) continue;
+    add(list == &version.image_command ? "Command" : "EntryPoint");
+    for (const auto& word : *list) add(word);
+  }
+  if (!version.image_working_dir.empty()) add(version.image_working_dir);
   if (version.snap_start) add("SnapStart");
   if (version.per_tenant) add("PER_TENANT");
   if (is_managed(version)) {

@@ -112,6 +112,7 @@ struct House {
   std::unique_ptr<functions::Registry> registry;
   std::unique_ptr<functions::PackageStore> packages;
   std::optional<functions::FileSystems> file_systems;
+  std::unique_ptr<functions::ImageStore> images;
   FakeInvoker invoker;
   FakeGuard guard;
   std::unique_ptr<Service> service;
@@ -119,6 +120,8 @@ struct House {
   Scope scope = home;
   std::string trace_header;
   bool settle_after_calls = true;
+  bool from_function = false;  // calls come out of a jail
+  Settings settings{};
   std::unique_ptr<io::BodySource> stream;  // of the latest call
   std::function<Result<std::string>(std::string_view)> runtime_warning;
   // What this machine has of each runtime.
@@ -138,9 +141,11 @@ struct House {
   void start() {
     registry = *functions::open_registry(loop, store);
     packages = *functions::open_package_store(loop, store, workers, dir);
+    images = *functions::open_image_store(loop, store, workers, dir);
     file_systems.emplace(workers, dir);
     service = std::make_unique<Service>(
-        Deps{loop, random, *registry, *packages, *file_systems, invoker, guard, Settings{},
+        Deps{loop, random, *registry, *packages, *file_systems, *images, invoker, guard,
+             settings,
              runtime_warning,
              [this](const Region& region, std::string_view identifier) -> Result<std::string> {
                return fmt::format("arn:aws:lambda:{}::runtime:{}-{}", region.str(), identifier,
@@ -170,7 +175,8 @@ struct House {
                    .request_id = RequestId("request-1"),
                    .deadline = no_deadline,
                    .host = "localhost:4566",
-                   .trace_header = trace_header};
+                   .trace_header = trace_header,
+                   .from_function = from_function};
     auto handler = operations.handlers.find(operation);
     REQUIRE(handler != operations.handlers.end());
     auto answer = loop.run_until(handler->second(call, std::move(input)));

@@ -107,7 +107,8 @@ std::vector<Refusal> input_refusals() {
       {[](In& in) { in.set_role("arn:aws:iam::111111111111:role/r"); },
        invalid + "Cross-account pass role is not allowed."},
       {[](In& in) { in.set_package_type("Image"); },
-       "NotImplementedException 501: PackageType Image is not implemented by this server yet."},
+       invalid + "Please don't provide Handler or Runtime or Layer when the intended function "
+                 "PackageType is Image."},
       {[](In& in) { in.set_architectures({"arm64"}); },
        invalid + "Architecture arm64 cannot run on this machine, which runs x86_64."},
       {[](In& in) { in.set_timeout(901); },

@@ -108,6 +108,11 @@ std::optional<LayerRefArn> parse_layer_version_arn(std::string_view arn) {
   return ref;
 }
 
+bool is_web_adapter(const LayerRefArn& layer) {
+  return layer.scope.account.str() == "753240598075" &&
+         (layer.name == "LambdaAdapterLayerX86" || layer.name == "LambdaAdapterLayerArm64");
+}
+
 bool is_version_number(std::string_view qualifier) {
   return !qualifier.empty() &&
          std::ranges::all_of(qualifier, [](unsigned char c) { return std::isdigit(c); });

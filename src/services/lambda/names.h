@@ -37,6 +37,9 @@ struct LayerRefArn {
   int version = 0;
 };
 std::optional<LayerRefArn> parse_layer_version_arn(std::string_view arn);
+// The public layer of the AWS Lambda Web Adapter, in any version: what it does is part of this
+// server (invoke/web_function.h), so that functions that name it need no copy of it.
+bool is_web_adapter(const LayerRefArn& layer);
 
 // …:code-signing-config:csc-…
 bool is_code_signing_arn(std::string_view arn);

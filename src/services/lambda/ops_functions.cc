@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "services/lambda/config.h"
 #include "services/lambda/managed.h"
+#include "services/lambda/names.h"
 #include "services/lambda/paging.h"
 #include "services/lambda/runnable.h"
 #include "services/lambda/service.h"
@@ -22,9 +23,23 @@ io::Task<ApiResult<functions::PackageRef>> Service::add_package(std::string zip,
   co_return *added;
 }
 
-io::Task<ApiResult<functions::PackageRef>> Service::package_of(model::FunctionCode code,
+io::Task<ApiResult<functions::PackageRef>> Service::package_of(const Call& call,
+                                                               model::FunctionCode code,
+                                                               Version version,
                                                                std::string_view operation) {
-  if (code.image_uri()) co_return refuse(unbuilt("Code.ImageUri"));
+  bool zip = code.zip_file() || code.s3_bucket() || code.s3_key();
+  std::string_view doing = operation == "CreateFunction" ? "creating" : "updating";
+  if (version.is_image()) {
+    if (!code.image_uri() || zip) {
+      co_return refuse(invalid(fmt::format(
+          "Please provide ImageUri when {} a function with packageType Image.", doing)));
+    }
+    co_return co_await image_of(call, std::string(*code.image_uri()));
+  }
+  if (code.image_uri()) {
+    co_return refuse(invalid(fmt::format(
+        "Please don't provide ImageUri when {} a function with packageType Zip.", doing)));
+  }
   if (code.s3_bucket() || code.s3_key()) {
     co_return refuse(invalid(
         "Code in an S3 bucket cannot be read: this server has no object store yet. Send the "
@@ -84,7 +99,7 @@ ApiResult<std::vector<functions::LayerRef>> Service::layers_of(std::vector<std::
                               "are expected to be in region {}.",
                               call.scope.region.str())));
     }
-    if (ref->scope.account != call.scope.account) {
+    if (ref->scope.account != call.scope.account && !is_web_adapter(*ref)) {
       guard::Question question{.caller = call.caller,
                                .action = "lambda:GetLayerVersion",
                                .resource = arn,
@@ -95,7 +110,9 @@ ApiResult<std::vector<functions::LayerRef>> Service::layers_of(std::vector<std::
       if (!decision.allowed) return refuse(api::access_denied(decision.reason));
     }
     const auto* layer = deps_.registry.find_layer(ref->scope, ref->name, ref->version);
-    if (!layer) return refuse(invalid(fmt::format("Layer version {} does not exist.", arn)));
+    bool built_in = !layer && is_web_adapter(*ref);
+    if (!layer && !built_in)
+      return refuse(invalid(fmt::format("Layer version {} does not exist.", arn)));
     auto [at, fresh] = families.emplace(ref->scope.account.str() + "/" + ref->name, arn);
     if (!fresh) {
       return refuse(
@@ -103,7 +120,7 @@ ApiResult<std::vector<functions::LayerRef>> Service::layers_of(std::vector<std::
                               "be referenced in the same function. {} and {}.",
                               arn, at->second)));
     }
-    layers.push_back({std::string(arn), layer->package});
+    layers.push_back({std::string(arn), built_in ? functions::PackageRef() : layer->package});
   }
   return layers;
 }
@@ -121,7 +138,7 @@ Service::Answer Service::create_function(Call& call, Record input) {
   Version& latest = function.latest;
   latest.name = ref.name;
   CO_TRY(apply(in, latest));
-  CO_TRY(check_runtime(ref.name, latest.runtime));
+  if (!latest.is_image()) CO_TRY(check_runtime(ref.name, latest.runtime));
   CO_TRY(check_role(latest.role, call.scope.account));
   CO_TRY(check_file_systems(in.file_system_configs(), call.scope));
   CO_TRY(check_architectures(in.architectures()));
@@ -135,13 +152,20 @@ Service::Answer Service::create_function(Call& call, Record input) {
   CO_TRY_ASSIGN(auto capacity, hold_capacity(ref.scope, latest));
   functions::CodeSigningConfigs::Hold signing;
   if (auto arn = in.code_signing_config_arn(); arn && !arn->empty()) {
+    // Developer guide, "Code signing": images are not checked by it.
+    if (latest.is_image()) {
+      co_return refuse(
+          invalid("Code signing is not supported for functions created with container "
+                  "images."));
+    }
     CO_TRY_ASSIGN(signing, hold_code_signing(ref.scope, *arn));
     function.code_signing_config_arn = *arn;
     CO_TRY(check_signed(ref, *arn));
   }
   auto code = in.code();
-  CO_TRY_ASSIGN(latest.package,
-                co_await package_of(code ? *code : model::FunctionCode(), "CreateFunction"));
+  CO_TRY_ASSIGN(latest.package, co_await package_of(call, code ? *code : model::FunctionCode(),
+                                                    latest, "CreateFunction"));
+  if (latest.is_image()) latest.image_uri = code->image_uri().value_or("");
   CO_TRY(check_unzipped(latest));
   latest.state_reason = "The function is being created.";
   latest.state_reason_code = "Creating";
@@ -171,9 +195,7 @@ Service::Answer Service::get_function(Call& call, Record input) {
   CO_TRY_ASSIGN(const Function* function, require(ref));
   model::GetFunctionResponse out;
   out.set_configuration(describe_whole(*version, ref.arn()));
-  model::FunctionCodeLocation code;
-  code.set_repository_type("S3").set_location(code_link(call, version->package));
-  out.set_code(code);
+  out.set_code(code_location(call, *version));
   if (!function->tags.empty()) out.set_tags(function->tags);
   if (function->reserved_concurrency) {
     model::Concurrency concurrency;

@@ -77,6 +77,7 @@ Result<> Service::check_chosen_runtime(const Region& region, const Version& vers
 
 std::optional<model::RuntimeVersionConfig> Service::describe_runtime(const Version& version,
                                                                      const std::string& arn) const {
+  if (version.is_image()) return std::nullopt;  // its image is its runtime
   Region region(region_of(arn));
   model::RuntimeVersionConfig config;
   model::RuntimeVersionError error;
@@ -115,6 +116,11 @@ Service::Answer Service::put_runtime_management_config(Call& call, Record input)
     auto found = version_of(function, ref);
     if (!found) return refuse(found.error());
     if (auto settled = require_settled(function); !settled) return settled;
+    if ((*found)->is_image()) {
+      return refuse(
+          invalid("Runtime management is not supported for functions created with "
+                  "container images."));
+    }
     std::string installed = installed_runtime(function.scope.region, (*found)->runtime);
     if (mode == manual && arn != installed) {
       return refuse(

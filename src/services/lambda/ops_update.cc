@@ -40,7 +40,8 @@ Service::Answer Service::update_function_code(Call& call, Record input) {
   if (in.s3_bucket()) code.set_s3_bucket(std::string(*in.s3_bucket()));
   if (in.s3_key()) code.set_s3_key(std::string(*in.s3_key()));
   if (in.image_uri()) code.set_image_uri(std::string(*in.image_uri()));
-  CO_TRY_ASSIGN(auto package, co_await package_of(code, "UpdateFunctionCode"));
+  CO_TRY_ASSIGN(auto package,
+                co_await package_of(call, code, function->latest, "UpdateFunctionCode"));
   bool dry_run = in.dry_run().value_or(false);
   bool publishing = in.publish().value_or(false) && !dry_run;
   std::string published;
@@ -49,10 +50,13 @@ Service::Answer Service::update_function_code(Call& call, Record input) {
     // Again, now that nobody can come between.
     if (auto same = check_revision(in.revision_id(), changed.latest); !same) return same;
     if (auto settled = require_settled(changed); !settled) return settled;
-    auto trusted = check_signed(ref, changed.code_signing_config_arn);
-    if (!trusted) return trusted;
+    if (!changed.latest.is_image()) {
+      auto trusted = check_signed(ref, changed.code_signing_config_arn);
+      if (!trusted) return trusted;
+    }
     Version next = changed.latest;
     next.package = package;
+    if (next.is_image()) next.image_uri = *in.image_uri();
     if (!in.architectures().empty()) next.architecture = in.architectures().front();
     if (auto kept = check_manual_runtime(changed.latest, next); !kept) return kept;
     if (auto fits = check_unzipped(next); !fits) return fits;

@@ -44,12 +44,15 @@ invoke::Runnable make_runnable(const functions::Function& function,
   out.name = function.name;
   out.version = version.version;
   out.function_arn = function.arn();
-  out.runtime = version.runtime;
+  // A program of an image speaks the Runtime API as a custom runtime does.
+  out.runtime = version.is_image() ? "provided" : version.runtime;
   out.handler = version.handler;
   out.role_arn = version.role;
   out.code_dir = std::move(code);
   out.layers_dir = std::move(layers);
   out.environment = version.environment;
+  out.web_adapter =
+      std::ranges::any_of(version.layers, [](const auto& layer) { return is_built_in(layer); });
   out.timeout_seconds = version.timeout_seconds;
   out.memory_mb = version.memory_mb;
   out.tmp_mb = version.tmp_mb;
@@ -85,8 +88,7 @@ io::Task<Result<invoke::Runnable>> Service::runnable(FunctionRef ref,
                                                      functions::Resolved resolved) {
   // The pointers of `resolved` end at the first suspension: what is needed is copied before.
   invoke::Runnable out = make_runnable(*resolved.function, *resolved.version, {}, {});
-  functions::PackageRef package = resolved.version->package;
-  std::vector<functions::LayerRef> layers = resolved.version->layers;
+  functions::Version version = *resolved.version;
   if (const auto* provider = find_capacity(ref.scope, resolved.version->capacity_provider_arn)) {
     out.capacity_key = provider->arn();
     out.capacity_cpu_millis = provider->vcpus_max * 1000;
@@ -98,15 +100,13 @@ io::Task<Result<invoke::Runnable>> Service::runnable(FunctionRef ref,
                                "currently in the following state: {}",
                                ref.name.str(), off ? "Deactivated" : "Failed"));
   }
-  std::vector<functions::FileSystemMount> mounts = resolved.version->file_systems;
   CO_TRY(check_chosen_runtime(ref.scope.region, *resolved.version));
-  CO_TRY_ASSIGN(out.code_dir, co_await deps_.packages.directory(std::move(package)));
-  for (auto& mount : mounts) {
+  for (auto& mount : version.file_systems) {
     CO_TRY_ASSIGN(auto point, functions::parse_access_point(mount.arn));
     CO_TRY_ASSIGN(auto folder, co_await deps_.file_systems.folder(std::move(point)));
     out.mounts.push_back({std::move(folder), std::move(mount.path)});
   }
-  CO_TRY_ASSIGN(out.layers_dir, co_await deps_.packages.layers_directory(std::move(layers)));
+  CO_TRY(co_await put_code(std::move(version), out));
   co_return out;
 }
 

@@ -9,6 +9,9 @@
 
 namespace mayfly::lambda {
 
+// A layer without content: what it would bring is part of this server.
+inline bool is_built_in(const functions::LayerRef& layer) { return layer.package.sha256.empty(); }
+
 // What reserved concurrency counts by, and what retire() names.
 std::string concurrency_key(const Scope& scope, const FunctionName& name);
 // Environments are shared while version, code and configuration are the same; those of a version

@@ -146,14 +146,14 @@ void Service::settle_later(const FunctionRef& ref) { tasks_.spawn(settle(ref)); 
 io::Task<void> Service::settle(FunctionRef ref) {
   const Function* function = deps_.registry.find(ref.scope, ref.name);
   if (!function) co_return;
-  functions::PackageRef package = function->latest.package;
-  std::vector<functions::LayerRef> layers = function->latest.layers;
   std::string problem;
-  if (auto code = co_await deps_.packages.directory(package); !code) problem = code.error().message;
-  if (auto tree = co_await deps_.packages.layers_directory(layers); !tree && problem.empty()) {
-    problem = tree.error().message;
+  std::string problem_code =
+      function->latest.is_image() ? "ImageDeleted" : "InvalidZipFileException";
+  invoke::Runnable unused;
+  if (auto code = co_await put_code(function->latest, unused); !code) {
+    problem = code.error().message;
   }
-  auto finish = [this, &problem](Version& version) {
+  auto finish = [this, &problem, &problem_code](Version& version) {
     bool created = version.state == functions::State::pending;
     if (!created && version.update_status != functions::UpdateStatus::in_progress) return;
     bool good = problem.empty();
@@ -162,12 +162,12 @@ io::Task<void> Service::settle(FunctionRef ref) {
       version.state = good ? functions::State::active : functions::State::failed;
     if (!waits) {
       version.state_reason = created ? problem : version.state_reason;
-      version.state_reason_code = created && !good ? "InvalidZipFileException" : "";
+      version.state_reason_code = created && !good ? problem_code : "";
     }
     version.update_status =
         good ? functions::UpdateStatus::successful : functions::UpdateStatus::failed;
     version.update_reason = problem;
-    version.update_reason_code = good ? "" : "InvalidZipFileException";
+    version.update_reason_code = good ? "" : problem_code;
     version.revision_id = deps_.random.uuid4();
   };
   auto updated = co_await change(ref, [&finish](Function& changed) -> ApiResult<void> {
@@ -194,7 +194,7 @@ io::Task<Result<>> Service::wait_active(FunctionRef ref, Deadline deadline) {
   }
 }
 
-io::Task<Result<>> Service::collect_packages(Duration grace) {
+std::vector<std::string> Service::code_in_use() const {
   std::set<std::string> hashes;
   auto note = [&hashes](const Version& version) {
     hashes.insert(version.package.sha256);
@@ -203,8 +203,13 @@ io::Task<Result<>> Service::collect_packages(Duration grace) {
   deps_.registry.for_each([&note](const Function& function) { function.for_each_version(note); });
   deps_.registry.for_each_layer(
       [&hashes](const functions::LayerVersion& layer) { hashes.insert(layer.package.sha256); });
-  std::vector<std::string> in_use(hashes.begin(), hashes.end());
-  CO_TRY(co_await deps_.packages.collect(std::move(in_use), grace));
+  return {hashes.begin(), hashes.end()};
+}
+
+io::Task<Result<>> Service::collect_packages(Duration grace) {
+  std::vector<std::string> in_use = code_in_use();
+  CO_TRY(co_await deps_.packages.collect(in_use, grace));
+  CO_TRY(co_await deps_.images.collect(std::move(in_use), grace));
   co_return Result<>{};
 }
 

@@ -17,6 +17,7 @@
 #include "api/operation.h"
 #include "base/limits.h"
 #include "functions/file_systems.h"
+#include "functions/image_store.h"
 #include "functions/package_store.h"
 #include "functions/registry.h"
 #include "guard/guard.h"
@@ -37,6 +38,8 @@ struct Settings {
   int unreserved_concurrency_min = limits::account_concurrency_unreserved_min;
   // The first one that a client's Host ends in is used for function URLs, else the first of all.
   std::vector<std::string> host_suffixes{"localhost", "localhost.localstack.cloud"};
+  // Code.ImageUri may be a path of this machine.
+  bool image_paths = false;
 };
 
 struct Deps {
@@ -45,6 +48,7 @@ struct Deps {
   functions::Registry& registry;
   functions::PackageStore& packages;
   functions::FileSystems& file_systems;
+  functions::ImageStore& images;
   invoke::Invoker& invoker;
   guard::Guard& guard;
   Settings settings;
@@ -66,6 +70,8 @@ class Service final : public guard::ResourcePolicies {
 
   // The handlers for front/. The Service outlives them.
   api::Service operations();
+  // /_mayfly/images: the container images of this machine, for whoever runs the server.
+  io::Task<RawResponse> serve_images(RawRequest request);
   // GET /_mayfly/code/…: packages by signed, expiring links.
   io::Task<RawResponse> serve_code(RawRequest request);
   // <url id>.lambda-url.<region>.<suffix>: function URLs.
@@ -227,8 +233,16 @@ class Service final : public guard::ResourcePolicies {
 
   io::Task<ApiResult<functions::PackageRef>> add_package(std::string zip,
                                                          std::string_view operation);
-  io::Task<ApiResult<functions::PackageRef>> package_of(model::FunctionCode code,
+  // The code of a zip function, or of one of a container image (which `version` says).
+  io::Task<ApiResult<functions::PackageRef>> package_of(const Call& call, model::FunctionCode code,
+                                                        Version version,
                                                         std::string_view operation);
+  // Container images (images.cc).
+  io::Task<ApiResult<functions::PackageRef>> image_of(const Call& call, std::string uri);
+  io::Task<RawResponse> answer_images(RawRequest request);
+  // Has the code at hand: the trees that a version is started from.
+  io::Task<Result<>> put_code(Version version, invoke::Runnable& into);
+  model::FunctionCodeLocation code_location(const Call& call, const Version& version) const;
   // The layers' records in order, checked against each other and `here`.
   ApiResult<std::vector<functions::LayerRef>> layers_of(std::vector<std::string_view> arns,
                                                         const Call& call) const;
@@ -258,6 +272,7 @@ class Service final : public guard::ResourcePolicies {
   io::Task<void> make_snapshot(FunctionRef version);
   io::Task<Result<invoke::Snapshot>> take_snapshot(FunctionRef version);
   void forget_version(const Scope& scope, const Version& version);
+  std::vector<std::string> code_in_use() const;  // hashes of packages and images
   io::Task<Result<>> collect_packages(Duration grace);
   io::Task<void> collect_later();
 

@@ -50,6 +50,7 @@ std::string readable(const std::string& message) {
 
 ApiResult<void> check_snap_start(const functions::Version& version) {
   if (!version.snap_start) return {};
+  if (version.is_image()) return refuse(unbuilt("SnapStart of a container image"));
   if (!supports_snap_start(version.runtime)) {
     return refuse(invalid(
         fmt::format("{} is not supported for SnapStart enabled functions.", version.runtime)));
