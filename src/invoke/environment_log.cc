@@ -10,7 +10,7 @@ namespace {
 constexpr auto window = std::chrono::milliseconds(100);
 constexpr std::size_t window_limit_bytes = limits::instance_log_bytes_per_second / 10;
 // More than a pipe holds; a background process that goes on writing cannot hold up an END.
-constexpr std::size_t drain_limit_bytes = 1024 * 1024;
+constexpr std::size_t drain_limit_bytes = std::size_t{1024} * 1024;
 
 }  // namespace
 
