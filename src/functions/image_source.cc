@@ -304,20 +304,15 @@ Result<FoundImage> ImageSource::find_docker(std::string_view architecture) const
   return out;
 }
 
-Result<UnpackedImage> unpack_image(const fs::path& source, const fs::path& scratch,
-                                   const fs::path& into, std::string_view architecture,
-                                   ImageLimits limits) {
-  TRY_ASSIGN(auto opened, ImageSource::open(source, scratch));
-  UnpackedImage out;
-  TRY_ASSIGN(out.image, opened.find(architecture));
+Result<std::uint64_t> lay_image(const ImageSource& source, const FoundImage& image,
+                                const fs::path& into, ImageLimits limits) {
   TRY_ASSIGN(auto tree, ImageTree::open(into, limits));
-  for (const auto& layer : out.image.layers) {
-    TRY_ASSIGN(io::Fd blob, opened.file(layer.path));
+  for (const auto& layer : image.layers) {
+    TRY_ASSIGN(io::Fd blob, source.file(layer.path));
     TRY(tree.apply(blob.get(), layer.digests));
   }
   TRY(tree.finish());
-  out.bytes = tree.bytes();
-  return out;
+  return tree.bytes();
 }
 
 }  // namespace mayfly::functions

@@ -48,14 +48,9 @@ class ImageSource {
   io::Fd dir_;
 };
 
-// Reads `source` and lays its tree into `into`, an empty directory. `scratch`: see above.
-struct UnpackedImage {
-  FoundImage image;
-  std::uint64_t bytes = 0;
-};
-Result<UnpackedImage> unpack_image(const std::filesystem::path& source,
-                                   const std::filesystem::path& scratch,
-                                   const std::filesystem::path& into, std::string_view architecture,
-                                   ImageLimits limits);
+// Lays the layers of what was found into `into`, an empty directory; answers the bytes of its
+// files.
+Result<std::uint64_t> lay_image(const ImageSource& source, const FoundImage& image,
+                                const std::filesystem::path& into, ImageLimits limits);
 
 }  // namespace mayfly::functions

@@ -47,6 +47,50 @@ Result<Image> decode(std::string digest, std::string_view record) {
   return out;
 }
 
+struct UnpackedImage {
+  FoundImage image;
+  std::uint64_t bytes = 0;
+};
+
+// Runs on a worker. `known`: the digests whose trees are there, with their bytes. Those need no
+// second laying: their content has been checked.
+struct Unpacking {
+  fs::path source;
+  fs::path scratch;
+  fs::path tree;
+  fs::path dir;
+  std::map<std::string, std::uint64_t> known;
+
+  Result<UnpackedImage> run() const {
+    auto out = unpack();
+    // What cannot be removed is swept at the next start.
+    (void)remove_tree(tree);
+    (void)remove_tree(scratch);
+    return out;
+  }
+
+ private:
+  Result<UnpackedImage> unpack() const {
+    TRY_ASSIGN(auto opened, ImageSource::open(source, scratch));
+    UnpackedImage out;
+    TRY_ASSIGN(out.image, opened.find(machine_architecture()));
+    fs::path place = dir / out.image.digest;
+    std::error_code code;
+    auto before = known.find(out.image.digest);
+    if (before != known.end() && fs::is_directory(place, code)) {
+      out.bytes = before->second;
+      return out;
+    }
+    fs::create_directory(tree, code);
+    if (code) return fail_errno("directory of an image", code.value());
+    TRY_ASSIGN(out.bytes,
+               lay_image(opened, out.image, tree, {limits::image_bytes, limits::image_entries}));
+    // Put in place before its record: a record without a tree would be worse than the reverse.
+    TRY(put_in_place(tree, place));
+    return out;
+  }
+};
+
 class DiskImageStore final : public ImageStore {
  public:
   DiskImageStore(io::Loop& loop, store::Store& store, io::Workers& workers, fs::path dir)
@@ -152,27 +196,13 @@ const Image* DiskImageStore::find(const ImageName& name) const {
 }
 
 io::Task<Result<UnpackedImage>> DiskImageStore::unpack(const fs::path& source) {
-  fs::path scratch = temporary("source");
-  fs::path tree = temporary("tree");
-  fs::path dir = dir_;
-  auto unpacked = co_await workers_.run([&]() -> Result<UnpackedImage> {
-    std::error_code code;
-    fs::create_directory(tree, code);
-    if (code) return fail_errno("directory of an image", code.value());
-    auto out = unpack_image(source, scratch, tree, machine_architecture(),
-                            {limits::image_bytes, limits::image_entries});
-    if (out) {
-      // Put in place before its record: a record without a tree would be worse than the reverse.
-      if (auto placed = put_in_place(tree, dir / out->image.digest); !placed) {
-        out = std::unexpected(placed.error());
-      }
-    }
-    // What cannot be removed is swept at the next start.
-    (void)remove_tree(tree);
-    (void)remove_tree(scratch);
-    return out;
-  });
-  co_return unpacked;
+  Unpacking work{.source = source,
+                 .scratch = temporary("source"),
+                 .tree = temporary("tree"),
+                 .dir = dir_,
+                 .known = {}};
+  for (const auto& [digest, image] : images_) work.known.emplace(digest, image.bytes);
+  co_return co_await workers_.run([&work] { return work.run(); });
 }
 
 io::Task<Result<>> DiskImageStore::keep(Image image, const std::string& name) {

@@ -355,6 +355,22 @@ TEST_CASE("tars of a layout and of docker save are read likewise") {
   CHECK(house.trees() == 2);
 }
 
+TEST_CASE("content that is there already is not laid again") {
+  House house;
+  std::string digest = House::maker().write_oci(house.dir.path / "oci");
+  auto first = house.imported(house.dir.path / "oci", "app:1");
+  ImageMaker::write(house.dir.path / "data/images" / digest / "mark", "m");
+  auto again = house.imported(house.dir.path / "oci", "app:2");
+  CHECK(again.bytes == first.bytes);
+  CHECK(again.names == std::vector<std::string>{"app:1", "app:2"});
+  CHECK(fs::exists(house.dir.path / "data/images" / digest / "mark"));
+  // A tree that is gone comes back.
+  fs::remove_all(house.dir.path / "data/images" / digest);
+  house.imported(house.dir.path / "oci", "app:1");
+  CHECK(text_of(*house.images->directory(digest) / "app") == "hello");
+  CHECK(house.trees() == 1);
+}
+
 TEST_CASE("names: in full, without the registry, by digest; a name moves") {
   House house;
   House::maker("1").write_oci(house.dir.path / "one");

@@ -269,6 +269,7 @@ TEST_CASE("what cannot be started says which step failed") {
 #endif
   spec.cwd = "/nowhere";
   CHECK(launch_error(spec).message.find("enter the working directory") != std::string::npos);
+  CHECK(launch_error(spec).reason == working_directory_refused);
   spec = Jails::shell("");
   spec.binds = {{"/no/such/source", "/opt"}};
   CHECK(launch_error(spec).message.find("/no/such/source") != std::string::npos);

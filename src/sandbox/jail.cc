@@ -192,11 +192,11 @@ void run_jail(Plan plan) {
   serve_as_init(program, report_fd);
 }
 
-bool is_program_step(int index) { return index == exec_step; }
-
-bool is_working_directory_step(int index) {
-  return index >= 0 && index < exec_step &&
-         steps[static_cast<std::size_t>(index)].run == enter_working_directory;
+std::string_view jail_step_reason(int index) {
+  if (index == exec_step) return program_not_started;
+  if (index < 0 || index > exec_step) return {};
+  bool enters = steps[static_cast<std::size_t>(index)].run == enter_working_directory;
+  return enters ? working_directory_refused : std::string_view();
 }
 
 const char* jail_step_name(int index) {

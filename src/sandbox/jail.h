@@ -17,6 +17,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sandbox/jail_steps.h"
@@ -56,8 +57,8 @@ static_assert(sizeof(Report) == 16);
 // The name of step `index`, for messages.
 const char* jail_step_name(int index);
 const char* nested_jail_step_name(int index);
-bool is_program_step(int index);
-bool is_working_directory_step(int index);
+// Error::reason of a failure in it (sandbox.h), or empty.
+std::string_view jail_step_reason(int index);
 
 // --- what both kinds of init do ---
 

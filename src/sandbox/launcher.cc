@@ -53,16 +53,15 @@ Result<> check(const Request& request, std::size_t guest_ends) {
                 fmt::format("at most {} sockets of a jail", limits::sandbox_listeners));
   }
   bool alone = spec.companions.empty();
-  if (!alone && (request.parked != 0 || spec.parking != Parking::none)) {
+  bool parks = request.parked != 0 || spec.parking != Parking::none;
+  if (!alone && parks) {
     return fail(ErrorKind::invalid, "a jail that parks, or a fork, has no companions");
   }
-  std::size_t wanted = 1u + (spec.channel ? 1 : 0) + (spec.framed_log ? 1 : 0) + (alone ? 0 : 1);
-  bool own_root =
-      std::ranges::any_of(spec.binds, [](const Bind& bind) { return bind.target == root_target; });
-  if (own_root && (spec.binds.size() > 1 || request.parked != 0 || spec.parking != Parking::none)) {
-    return fail(ErrorKind::invalid,
-                "a jail with a root of its own has no other binds, does not park and is no fork");
+  bool own_root = std::ranges::count(spec.binds, root_target, &Bind::target) > 0;
+  if (own_root && (parks || spec.binds.size() > 1)) {
+    return fail(ErrorKind::invalid, "a root of its own goes with no parking and no other bind");
   }
+  std::size_t wanted = 1u + (spec.channel ? 1 : 0) + (spec.framed_log ? 1 : 0) + (alone ? 0 : 1);
   if (guest_ends != wanted) {
     return fail(ErrorKind::corrupt, "a launch request with the wrong descriptors");
   }
@@ -374,9 +373,7 @@ void LauncherLoop::on_failed(Jail& jail, int step, int error, int item) {
     what += fmt::format(" (item {})", item);
   }
   jail.failure = fail_errno("sandbox: " + what, error).error();
-  if (jail.host != 0) return;
-  if (is_program_step(step)) jail.failure->reason = program_not_started;
-  if (is_working_directory_step(step)) jail.failure->reason = working_directory_refused;
+  if (jail.host == 0) jail.failure->reason = jail_step_reason(step);
 }
 
 void LauncherLoop::on_program_end(Jail& jail, int status) {

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "sandbox/sandbox.h"
 #include "sandbox/sys.h"
 
 namespace mayfly::sandbox {
@@ -171,6 +172,7 @@ Result<> ensure_mount_point(const std::string& dir, const std::string& source,
   if (target.empty() || target[0] != '/' || target.find("/../") != std::string::npos) {
     return fail(ErrorKind::invalid, fmt::format("the bind target '{}' is not absolute", target));
   }
+  if (target == root_target) return {};  // there is always a root
   struct stat status{};
   if (::stat(source.c_str(), &status) != 0) {
     return fail_errno(fmt::format("the bind source '{}'", source), errno);
