@@ -286,22 +286,22 @@ io::Task<std::optional<Failure>> Environment::boot_in_invoke(const Request& requ
   co_return failure;
 }
 
-void Environment::put_on_wire(const Request& request) {
+void Environment::put_on_wire(guest::InvokeRequest& wire, const Request& request) const {
   const auto& event = request.event;
-  wire_.request_id = event.id.str();
-  wire_.payload = event.payload;
-  wire_.invoked_function_arn = request.invoked_arn;
-  wire_.trace_header = event.trace_header.empty() ? new_trace_header(deps_) : event.trace_header;
-  wire_.client_context = event.client_context;
-  wire_.tenant_id = runnable_->tenant_id;
-  wire_.stream = request.stream;
+  wire.request_id = event.id.str();
+  wire.payload = event.payload;
+  wire.invoked_function_arn = request.invoked_arn;
+  wire.trace_header = event.trace_header.empty() ? new_trace_header(deps_) : event.trace_header;
+  wire.client_context = event.client_context;
+  wire.tenant_id = runnable_->tenant_id;
+  wire.stream = request.stream;
 }
 
 std::uint32_t Environment::send_ahead(const Request& request) {
-  put_on_wire(request);
-  wire_.limit = std::chrono::seconds(runnable_->timeout_seconds);
+  put_on_wire(wire_ahead_, request);
+  wire_ahead_.limit = std::chrono::seconds(runnable_->timeout_seconds);
   sent_ahead_ = true;
-  return channel_->send_ahead(wire_);
+  return channel_->send_ahead(wire_ahead_);
 }
 
 io::Task<Result<guest::InvokeReply>> Environment::exchange(const Request& request,
@@ -311,7 +311,7 @@ io::Task<Result<guest::InvokeReply>> Environment::exchange(const Request& reques
     if (reply || reply.error().kind != ErrorKind::conflict) co_return reply;
     number_ = 0;
   }
-  put_on_wire(request);
+  put_on_wire(wire_, request);
   auto wall_deadline = deps_.loop.clock().wall() + (deadline - deps_.loop.now());
   wire_.deadline_epoch_ms = epoch_millis(wall_deadline);
   if (extensions_) extensions_->invoke(wire_);

@@ -133,7 +133,7 @@ class Environment {
   io::Task<std::optional<Failure>> call(const Request& request, Deadline deadline, Duration limit,
                                         Verdict& verdict, Report& report);
   io::Task<Result<guest::InvokeReply>> exchange(const Request& request, Deadline deadline);
-  void put_on_wire(const Request& request);
+  void put_on_wire(guest::InvokeRequest& wire, const Request& request) const;
   void write_start(const Request& request);
   void write_end(Report& report);
   // Reads the accounts of the jail, where that is due after a call of this length.
@@ -182,7 +182,10 @@ class Environment {
   MonoTime begun_at_{};
   std::uint32_t number_ = 0;  // it was sent ahead
   Drain unread_ = Drain::all;
-  guest::InvokeRequest wire_;  // kept for the memory it has
+  // Kept for the memory they have. The channel reads the first again when it hands a call's event
+  // over anew, and so it is not what others are sent ahead with.
+  guest::InvokeRequest wire_;
+  guest::InvokeRequest wire_ahead_;
   std::uint64_t calls_ = 0;
   MemoryGrowth growth_;
   std::unique_ptr<AutopsyFindings> findings_;

@@ -177,7 +177,14 @@ class FakeChannel final : public guest::GuestChannel {
                                               Deadline deadline) override {
     if (instance_.has_exited()) co_return fail(ErrorKind::unavailable, "the guest went away");
     if (!script_.invoke) co_return answer(request.payload);
-    co_return co_await script_.invoke(instance_, request, deadline);
+    std::string id = request.request_id;
+    std::string payload = request.payload;
+    auto reply = co_await script_.invoke(instance_, request, deadline);
+    // A channel may hand it over again until then.
+    if (request.request_id != id || request.payload != payload) {
+      co_return fail(ErrorKind::corrupt, "the request was changed while its call ran");
+    }
+    co_return reply;
   }
   void cancel() override { instance_.jail().silent.set(); }
 
