@@ -74,6 +74,9 @@ class Environment {
   void doom();
   void freeze();
   void thaw();
+  void set_cpu_weight(std::uint32_t per_mille) {
+    if (instance_) instance_->set_cpu_weight(per_mille);
+  }
   bool broken() const { return broken_; }
   // Why start() left it broken.
   const std::optional<Failure>& init_failure() const { return init_failure_; }

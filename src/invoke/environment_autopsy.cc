@@ -54,7 +54,7 @@ io::Task<void> Environment::examine() {
   auto& findings = *findings_;
   log_.begin(findings.request_id, false);
   if (!gone_.is_set() && !killed_) {
-    instance_->set_cpu_millis(std::max(autopsy_cpu_millis, cpu_millis(runnable_->memory_mb)));
+    instance_->set_cpu_millis(std::max(autopsy_cpu_millis, cpu_millis(*runnable_)));
     log_.drain();
     log_.capture(&findings.output, autopsy_output_bytes);
     findings.evidence = instance_->evidence();

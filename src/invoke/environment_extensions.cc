@@ -45,11 +45,11 @@ guest::ExtensionApi::Function described(const Runnable& runnable) {
 
 }  // namespace
 
-std::vector<std::string> external_extensions(const Runnable& runnable) {
+std::vector<std::string> external_extensions(const fs::path& layers_dir) {
   std::vector<std::string> out;
-  if (runnable.layers_dir.empty()) return out;
+  if (layers_dir.empty()) return out;
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(runnable.layers_dir / "extensions", error)) {
+  for (const auto& entry : fs::directory_iterator(layers_dir / "extensions", error)) {
     if (!entry.is_directory(error)) out.push_back(entry.path().filename().string());
   }
   std::ranges::sort(out);
@@ -57,7 +57,7 @@ std::vector<std::string> external_extensions(const Runnable& runnable) {
 }
 
 void put_companions(sandbox::Spec& spec, const Runnable& runnable) {
-  auto names = external_extensions(runnable);
+  auto names = runnable.extensions;
   names.resize(std::min(names.size(), limits::extensions_max));
   std::vector<std::string> env;
   for (const auto& variable : spec.env) {
@@ -75,7 +75,7 @@ EnvironmentExtensions::EnvironmentExtensions(const Deps& deps, const Runnable& r
     : deps_(deps),
       runnable_(runnable),
       log_(log),
-      external_(external_extensions(runnable)),
+      external_(runnable.extensions),
       feed_(deps.loop, runnable.json_logs),
       api_(deps.loop, deps.random, described(runnable),
            [this](const guest::Extension& extension, guest::TelemetryForm form,

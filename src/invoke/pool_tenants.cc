@@ -15,7 +15,7 @@ Result<> Pool::make_tenant_room(const Runnable& runnable) {
     }));
   };
   while (alive_now() >= std::max<std::size_t>(most, 1)) {
-    if (end_longest_idle(runnable.concurrency_key)) continue;
+    if (end_least_valuable(runnable.concurrency_key)) continue;
     return fail(ErrorKind::throttled,
                 fmt::format("{} has {} environments of tenants, and no idle one",
                             runnable.name.str(), alive_now()),

@@ -59,6 +59,7 @@ struct FakeJail {
   bool frozen = false;
   bool specialised = false;
   int freezes = 0;
+  std::uint32_t cpu_weight = 1000;
   int sent_ahead = 0;  // events
   std::uint64_t memory_peak_bytes = 40ull << 20;
   std::uint64_t memory_bytes = 0;
@@ -129,6 +130,7 @@ class FakeInstance final : public sandbox::Instance {
   }
   void thaw() override { jail_->frozen = false; }
   void set_cpu_millis(std::uint32_t millis) override { jail_->spec.limits.cpu_millis = millis; }
+  void set_cpu_weight(std::uint32_t per_mille) override { jail_->cpu_weight = per_mille; }
   io::Task<Result<sandbox::Exit>> exited(Deadline deadline) override {
     CO_TRY(io::to_result(co_await jail_->gone.wait(deadline), "jail"));
     co_return *jail_->exit;

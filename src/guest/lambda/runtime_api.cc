@@ -144,6 +144,7 @@ class RuntimeApiChannel final : public GuestChannel, private ApiConnection::Hand
   io::Task<Result<InitReply>> wait_init(Deadline deadline) override;
   io::Task<Result<InvokeReply>> invoke(const InvokeRequest& request, Deadline deadline) override;
   void cancel() override;
+  void set_bounds(const AnswerBounds& bounds) override { bounds_ = bounds; }
   bool serve_extensions(ExtensionApi& api) override {
     extensions_ = &api;
     return true;
@@ -154,6 +155,7 @@ class RuntimeApiChannel final : public GuestChannel, private ApiConnection::Hand
   std::optional<ApiAnswer> on_head(const ApiRequest& request) override;
   bool on_piece(ApiConnection& from, const ApiRequest& request, std::string_view bytes) override;
   void on_request(ApiConnection& from, ApiRequest request) override;
+  std::size_t body_max_bytes() const override { return bounds_.whole; }
   void on_closed(ApiConnection& connection) override;
 
   void add_connection(io::Fd fd);
@@ -177,6 +179,7 @@ class RuntimeApiChannel final : public GuestChannel, private ApiConnection::Hand
   bool delivered_ = false;
   // Of a streamed answer: the connection that brings it, and what it has brought.
   ApiConnection* streaming_ = nullptr;
+  AnswerBounds bounds_;
   std::uint64_t streamed_ = 0;
   std::optional<Result<InvokeReply>> reply_;
   io::Event call_done_;
@@ -268,8 +271,8 @@ bool RuntimeApiChannel::on_piece(ApiConnection& from, const ApiRequest& request,
   to.begin(request.content_type.empty() ? "application/octet-stream" : request.content_type);
   streaming_ = &from;
   streamed_ += bytes.size();
-  if (streamed_ > limits::stream_response_bytes) {
-    to.flow.break_off(response_too_large(limits::stream_response_bytes));
+  if (streamed_ > bounds_.streamed) {
+    to.flow.break_off(response_too_large(bounds_.streamed));
   }
   to.flow.push(bytes);
   if (to.flow.waiting() < 2 * limits::stream_window_bytes) return true;
@@ -353,7 +356,7 @@ void RuntimeApiChannel::take_response(ApiConnection& from, ApiRequest request) {
   }
   let_go();
   bool streamed = request.response_mode == "streaming" && event_->stream != nullptr;
-  if (streamed && streamed_ > limits::stream_response_bytes) request.oversized = true;
+  if (streamed && streamed_ > bounds_.streamed) request.oversized = true;
   if (request.truncated) {
     constexpr std::string_view type = "Runtime.TruncatedResponse";
     finish_call(InvokeReply{.is_error = true,
@@ -364,7 +367,7 @@ void RuntimeApiChannel::take_response(ApiConnection& from, ApiRequest request) {
     return;
   }
   if (request.oversized) {
-    std::size_t limit = streamed ? limits::stream_response_bytes : response_max_bytes;
+    std::size_t limit = streamed ? bounds_.streamed : bounds_.whole;
     finish_call(std::unexpected(response_too_large(limit)));
     from.answer(
         error_answer(413, "RequestEntityTooLarge",
@@ -393,10 +396,10 @@ void RuntimeApiChannel::take_error(ApiConnection& from, ApiRequest request) {
   reply.is_error = true;
   reply.error_type = checked_error_type(request.error_type);
   if (request.oversized) {
-    finish_call(std::unexpected(response_too_large()));
+    finish_call(std::unexpected(response_too_large(bounds_.whole)));
     from.answer(error_answer(
         413, "RequestEntityTooLarge",
-        fmt::format("Exceeded maximum allowed payload size ({} bytes).", response_max_bytes)));
+        fmt::format("Exceeded maximum allowed payload size ({} bytes).", bounds_.whole)));
     return;
   }
   bool with_cause = request.content_type == error_cause_type;

@@ -77,7 +77,8 @@ Service::Answer Service::publish_layer_version(Call& call, Record input) {
   for (auto one : in.compatible_runtimes()) layer.compatible_runtimes.emplace_back(one);
   for (auto one : in.compatible_architectures()) layer.compatible_architectures.emplace_back(one);
   layer.created = deps_.loop.clock().platform();
-  CO_TRY_ASSIGN(layer.package, co_await package_of(code, "PublishLayerVersion"));
+  CO_TRY_ASSIGN(layer.package,
+                co_await package_of(code, "PublishLayerVersion", limits::package_unzipped_bytes));
   auto number = co_await deps_.registry.publish_layer(std::move(layer));
   if (!number) co_return refuse(from(number.error()));
   const auto* made = deps_.registry.find_layer(ref.scope, ref.name, *number);

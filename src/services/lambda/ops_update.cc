@@ -1,5 +1,6 @@
 // Functions: new code, new configuration.
 #include "base/limits.h"
+#include "services/lambda/bounds.h"
 #include "services/lambda/config.h"
 #include "services/lambda/runnable.h"
 #include "services/lambda/service.h"
@@ -40,7 +41,8 @@ Service::Answer Service::update_function_code(Call& call, Record input) {
   if (in.s3_bucket()) code.set_s3_bucket(std::string(*in.s3_bucket()));
   if (in.s3_key()) code.set_s3_key(std::string(*in.s3_key()));
   if (in.image_uri()) code.set_image_uri(std::string(*in.image_uri()));
-  CO_TRY_ASSIGN(auto package, co_await package_of(code, "UpdateFunctionCode"));
+  CO_TRY_ASSIGN(auto package, co_await package_of(code, "UpdateFunctionCode",
+                                                  bounds_of(function->latest).unzipped_bytes));
   bool dry_run = in.dry_run().value_or(false);
   bool publishing = in.publish().value_or(false) && !dry_run;
   std::string published;
@@ -85,7 +87,7 @@ Service::Answer Service::update_function_configuration(Call& call, Record input)
   model::UpdateFunctionConfigurationRequest in(std::move(input));
   CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name()));
   ref.qualifier.clear();
-  CO_TRY(require(ref));
+  CO_TRY_ASSIGN(const Function* function, require(ref));
   if (in.role()) {
     CO_TRY(check_role(*in.role(), call.scope.account));
   }
@@ -94,7 +96,9 @@ Service::Answer Service::update_function_configuration(Call& call, Record input)
   }
   std::vector<functions::LayerRef> layers;
   if (in.has_layers()) {
-    CO_TRY_ASSIGN(layers, layers_of(in.layers(), call));
+    Version next = function->latest;
+    CO_TRY(apply(in, next));
+    CO_TRY_ASSIGN(layers, layers_of(in.layers(), call, bounds_of(next)));
   }
   Version shown;
   CO_TRY(co_await change(ref, [&](Function& changed) -> ApiResult<void> {
@@ -108,6 +112,12 @@ Service::Answer Service::update_function_configuration(Call& call, Record input)
     Version& latest = changed.latest;
     Version before = latest;
     if (auto applied = apply(in, latest); !applied) return applied;
+    if (auto strict = check_strictness(latest); !strict) return strict;
+    if (latest.layers.size() > static_cast<std::size_t>(bounds_of(latest).layers) &&
+        !in.has_layers()) {
+      return refuse(
+          invalid(fmt::format("Cannot reference more than {} layers.", bounds_of(latest).layers)));
+    }
     if (auto kept = check_manual_runtime(before, latest); !kept) return kept;
     if (in.has_layers()) latest.layers = std::move(layers);
     if (auto fits = check_unzipped(latest); !fits) return fits;

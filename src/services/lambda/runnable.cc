@@ -1,5 +1,6 @@
 #include "services/lambda/runnable.h"
 
+#include "services/lambda/bounds.h"
 #include "services/lambda/service.h"
 #include "services/lambda/snap_start.h"
 
@@ -7,6 +8,14 @@ namespace mayfly::lambda {
 
 std::string concurrency_key(const Scope& scope, const FunctionName& name) {
   return fmt::format("{}/{}/{}", scope.account.str(), scope.region.str(), name.str());
+}
+
+std::string calling_function(const api::Call& call) {
+  if (call.caller.kind != api::Caller::Kind::role_session) return {};
+  if (call.caller.account != call.scope.account) return {};
+  std::string_view session = call.caller.arn;
+  session.remove_prefix(session.rfind('/') + 1);
+  return concurrency_key(call.scope, FunctionName(std::string(session)));
 }
 
 std::string pool_key(const Scope& scope, const functions::Version& version, bool provisioned) {
@@ -47,7 +56,7 @@ invoke::Runnable make_runnable(const functions::Function& function,
   out.handler = version.handler;
   out.role_arn = version.role;
   out.code_dir = std::move(code);
-  out.layers_dir = std::move(layers);
+  out.set_layers(std::move(layers));
   out.environment = version.environment;
   out.timeout_seconds = version.timeout_seconds;
   out.memory_mb = version.memory_mb;
@@ -60,6 +69,7 @@ invoke::Runnable make_runnable(const functions::Function& function,
   out.reserved_concurrency = function.reserved_concurrency;
   out.snap_start = version.snap_start && version.version != "$LATEST";
   out.per_tenant = version.per_tenant;
+  out.unbound = is_unbound(version.environment);
   return out;
 }
 
@@ -89,7 +99,8 @@ io::Task<Result<invoke::Runnable>> Service::runnable(FunctionRef ref,
   }
   CO_TRY(check_chosen_runtime(ref.scope.region, *resolved.version));
   CO_TRY_ASSIGN(out.code_dir, co_await deps_.packages.directory(std::move(package)));
-  CO_TRY_ASSIGN(out.layers_dir, co_await deps_.packages.layers_directory(std::move(layers)));
+  CO_TRY_ASSIGN(auto merged, co_await deps_.packages.layers_directory(std::move(layers)));
+  out.set_layers(std::move(merged));
   co_return out;
 }
 

@@ -21,6 +21,7 @@
 #include "guard/guard.h"
 #include "invoke/invoker.h"
 #include "io/park.h"
+#include "services/lambda/bounds.h"
 #include "services/lambda/errors.h"
 #include "services/lambda/names.h"
 #include "services/lambda/raw.h"
@@ -36,6 +37,7 @@ struct Settings {
   int unreserved_concurrency_min = limits::account_concurrency_unreserved_min;
   // The first one that a client's Host ends in is used for function URLs, else the first of all.
   std::vector<std::string> host_suffixes{"localhost", "localhost.localstack.cloud"};
+  bool strict = false;  // no function is unbound (bounds.h)
 };
 
 struct Deps {
@@ -201,12 +203,21 @@ class Service final : public guard::ResourcePolicies {
       std::function<ApiResult<void>(functions::CodeSigningConfig&)> apply);
 
   io::Task<ApiResult<functions::PackageRef>> add_package(std::string zip,
-                                                         std::string_view operation);
+                                                         std::string_view operation,
+                                                         std::uint64_t unzipped_max);
   io::Task<ApiResult<functions::PackageRef>> package_of(model::FunctionCode code,
-                                                        std::string_view operation);
-  // The layers' records in order, checked against each other and `here`.
+                                                        std::string_view operation,
+                                                        std::uint64_t unzipped_max);
   ApiResult<std::vector<functions::LayerRef>> layers_of(std::vector<std::string_view> arns,
-                                                        const Call& call) const;
+                                                        const Call& call,
+                                                        const Bounds& bounds) const;
+  // Where the server keeps all within the cloud's limits.
+  ApiResult<void> check_strictness(const Version& version) const;
+  // An event for this function, which may be unbound.
+  enum class Kept { sync, async };
+  ApiResult<void> check_size(const FunctionRef& ref, Kept kept, std::size_t bytes,
+                             std::string_view operation) const;
+  const Bounds& bounds_for(const FunctionRef& ref) const;
   ApiResult<void> check_architectures(const std::vector<std::string_view>& given) const;
   void stamp(Version& version) const;  // revision id, time of change, configuration digest
   Version& publish(Function& function, std::string_view description) const;
