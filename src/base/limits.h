@@ -73,6 +73,18 @@ inline constexpr int tmp_min_mb = 512;
 inline constexpr int tmp_max_mb = 10'240;
 inline constexpr int instance_fds = 1024;
 inline constexpr int instance_processes = 1024;
+// The same for functions with MAYFLY_UNBOUND=on (docs/reference/limits.md): the machine's bounds,
+// and what a message, a process's environment or a disk can bear. Memory and /tmp: the machine's
+// memory.
+inline constexpr std::size_t unbound_sync_payload_bytes = 64 * mib;
+inline constexpr std::size_t unbound_async_payload_bytes = 16 * mib;
+inline constexpr std::size_t unbound_unzipped_bytes = 10 * 1024 * mib;  // as container images
+inline constexpr std::size_t unbound_environment_bytes = 1 * mib;  // execve(2): a quarter of 8 MiB
+inline constexpr std::size_t unbound_variable_bytes = 128 * kib - 1;  // … MAX_ARG_STRLEN
+inline constexpr int unbound_layers_per_function = 50;
+inline constexpr int unbound_timeout_max_seconds = 30 * 24 * 3600;
+inline constexpr int unbound_instance_fds = 65'536;
+inline constexpr int unbound_instance_processes = 16'384;
 inline constexpr auto init_time = 10s;
 // SnapStart (developer guide, "runtime hooks"): the init before a snapshot takes at most this, or
 // the function's timeout where that is longer; a restore with its hooks takes at most restore_time.
@@ -101,6 +113,11 @@ inline constexpr auto scaling_period = 10s;
 // Environments of a function with tenant isolation, at work or idle, for every 1,000 units of its
 // concurrency (developer guide, "Troubleshooting tenant isolation").
 inline constexpr int tenant_environments_per_1000 = 2500;
+// invoke/: callers that wait for environments to start, of all functions and, while the machine has
+// no room for further ones, of one; and for how long.
+inline constexpr std::size_t waiting_callers = 10'000;
+inline constexpr std::size_t waiting_callers_held_back = 100;
+inline constexpr auto start_wait = 30s;
 inline constexpr int async_retries = 2;
 inline constexpr auto async_retry_first = 60s;
 inline constexpr auto async_retry_second = 120s;
@@ -197,6 +214,7 @@ inline constexpr std::size_t metric_series = 2'000;
 static_assert(log_flush_bytes < log_pending_bytes);
 static_assert(instance_log_bytes_per_second < log_pending_bytes, "one instance cannot fill it");
 static_assert(invoke_sync_payload_bytes < http_body_bytes);
+static_assert(unbound_sync_payload_bytes < http_body_bytes);
 static_assert(async_max_age > async_retry_first + async_retry_second);
 
 }  // namespace mayfly::limits

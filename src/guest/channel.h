@@ -8,11 +8,13 @@
 // answered the one before; until then it can be called back, and counts as not started.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/result.h"
 #include "io/fd.h"
 #include "io/flow.h"
@@ -36,6 +38,14 @@ struct AnswerStream {
   io::Event head;  // the answer has begun, or the call has ended without one
   io::Flow flow;
 };
+
+// The longest answers, in one piece and streamed.
+struct AnswerBounds {
+  std::size_t whole = limits::invoke_sync_payload_bytes + limits::invoke_response_slack_bytes;
+  std::size_t streamed = limits::stream_response_bytes;
+};
+inline constexpr AnswerBounds unbound_answers{.whole = limits::unbound_sync_payload_bytes,
+                                              .streamed = std::numeric_limits<std::size_t>::max()};
 
 struct InvokeRequest {
   std::string request_id;
@@ -98,6 +108,8 @@ class GuestChannel {
   // order. Deadlines are the callers' business: invoke() gets none, and lasts until the guest has
   // answered or gone away.
   virtual void share(int most) = 0;
+  // From now on, instead of the cloud's.
+  virtual void set_bounds(const AnswerBounds&) {}
   // Requests of extensions that arrive here go to this one, which outlives the channel. False: no
   // port is served here.
   virtual bool serve_extensions(ExtensionApi&) { return false; }

@@ -53,6 +53,13 @@ struct Extension {
   bool wants_shutdown = false;
   ExtensionState state = ExtensionState::started;
   std::string error_type{};  // of InitError, ExitError and LaunchError
+  // What only ExtensionApi looks at.
+  struct Desk {
+    ApiConnection* waiting = nullptr;  // has asked for the next event
+    std::string due{};                 // the event it is to be handed
+    bool gone = false;                 // its process has ended, or there never was one
+  };
+  Desk desk{};
 };
 
 // Why the environment cannot go on: "Extension.Crash", "exit code 0".
@@ -139,9 +146,7 @@ class ExtensionApi {
 
  private:
   struct Server;
-  struct Entry;
   Extension* find(std::string_view name);
-  Entry& entry_of(const Extension& extension);
   void answer_register(ApiConnection& from, const ApiRequest& request);
   void answer_next(ApiConnection& from, Extension& extension);
   void answer_error(ApiConnection& from, const ApiRequest& request, Extension& extension,
@@ -164,7 +169,6 @@ class ExtensionApi {
   bool interrupted_ = false;
   bool cancelled_ = false;
   std::vector<std::unique_ptr<Extension>> extensions_;
-  std::vector<std::unique_ptr<Entry>> entries_;  // in the same order
   std::optional<ExtensionFault> fault_;
   std::function<void()> on_fault_;
   io::ParkingLot changed_;

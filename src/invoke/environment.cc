@@ -13,16 +13,6 @@ namespace {
 constexpr auto exit_grace = std::chrono::milliseconds(20);
 constexpr auto exit_wait = std::chrono::seconds(1);
 
-LogIdentity identity_of(const Deps& deps, const Runnable& runnable) {
-  return {.scope = runnable.scope,
-          .instance = InstanceId(deps.random.hex(16)),
-          .function = runnable.name.str(),
-          .version = runnable.version,
-          .group = runnable.log_group,
-          .stream =
-              log_stream_name(deps.loop.clock().platform(), runnable.version, deps.random.hex(16))};
-}
-
 std::string new_trace_header(const Deps& deps) {
   auto seconds = std::chrono::floor<std::chrono::seconds>(deps.loop.clock().platform());
   // Two draws, each as short as identifiers are: those come from memory.
@@ -211,6 +201,7 @@ void Environment::take_up(std::vector<io::Fd>& listeners, const InstanceId& id) 
 
 io::Task<Result<std::optional<Failure>>> Environment::await_ready(Deadline deadline) {
   if (shares()) channel_->share(runnable_->max_concurrency);
+  if (runnable_->unbound) channel_->set_bounds(guest::unbound_answers);
   auto reply = co_await init_guest(deadline);
   call_done_.set();
   log_.drain();
@@ -338,10 +329,10 @@ void Environment::put_on_wire(const Request& request, guest::InvokeRequest& wire
 }
 
 std::uint32_t Environment::send_ahead(const Request& request) {
-  put_on_wire(request, wire_);
-  wire_.limit = std::chrono::seconds(runnable_->timeout_seconds);
+  put_on_wire(request, wire_ahead_);
+  wire_ahead_.limit = std::chrono::seconds(runnable_->timeout_seconds);
   sent_ahead_ = true;
-  return channel_->send_ahead(wire_);
+  return channel_->send_ahead(wire_ahead_);
 }
 
 io::Task<Result<guest::InvokeReply>> Environment::exchange(const Request& request,
@@ -486,7 +477,7 @@ void Environment::write_start(const Request& request) {
   const auto& id = request.event.id.str();
   if (hears()) {
     extensions_->tell(start_event(id, runnable_->version, request.event.trace_header,
-                                  deps_.loop.clock().platform()));
+                                  deps_.loop.clock().platform(), runnable_->tenant_id));
   }
   if (!runnable_->json_logs) {
     log_.platform(fmt::format("START RequestId: {} Version: {}", id, runnable_->version));

@@ -81,6 +81,9 @@ class Environment {
   void doom();
   void freeze();
   void thaw();
+  void set_cpu_weight(std::uint32_t per_mille) {
+    if (instance_) instance_->set_cpu_weight(per_mille);
+  }
   bool broken() const { return broken_; }
   // Why start() left it broken.
   const std::optional<Failure>& init_failure() const { return init_failure_; }
@@ -205,7 +208,10 @@ class Environment {
   MonoTime begun_at_{};
   std::uint32_t number_ = 0;  // it was sent ahead
   Drain unread_ = Drain::all;
-  guest::InvokeRequest wire_;  // kept for the memory it has
+  // Kept for the memory they have. The channel reads the first again when it hands a call's event
+  // over anew, and so it is not what others are sent ahead with.
+  guest::InvokeRequest wire_;
+  guest::InvokeRequest wire_ahead_;
   std::uint64_t calls_ = 0;
   // Of several calls at one time: those the guest has, and of them those whose callers have left.
   int in_guest_ = 0;

@@ -59,7 +59,7 @@ std::vector<std::string> external_extensions(const Runnable& runnable) {
 }
 
 void put_companions(sandbox::Spec& spec, const Runnable& runnable) {
-  auto names = external_extensions(runnable);
+  auto names = runnable.extensions;
   names.resize(std::min(names.size(), limits::extensions_max));
   std::vector<std::string> env;
   for (const auto& variable : spec.env) {
@@ -77,7 +77,7 @@ EnvironmentExtensions::EnvironmentExtensions(const Deps& deps, const Runnable& r
     : deps_(deps),
       runnable_(runnable),
       log_(log),
-      external_(external_extensions(runnable)),
+      external_(runnable.extensions),
       feed_(deps.loop, runnable.json_logs),
       api_(deps.loop, deps.random, described(runnable),
            [this](const guest::Extension& extension, guest::TelemetryForm form,

@@ -26,8 +26,6 @@
 
 namespace mayfly::invoke {
 
-// Files in extensions/ of the function's layers, by name.
-std::vector<std::string> external_extensions(const Runnable& runnable);
 // What of a jail's specification they change.
 void put_companions(sandbox::Spec& spec, const Runnable& runnable);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <thread>
 
 #include "base/limits.h"
 #include "invoke/environment_extensions.h"
@@ -143,7 +144,10 @@ bool is_wrapped(const Runnable& runnable) {
 }
 
 Duration init_limit(const Runnable& runnable) {
-  if (!runnable.snap_start && !runnable.shares()) return limits::init_time;
+  if (!runnable.snap_start && !runnable.shares()) {
+    Duration timeout = std::chrono::seconds(runnable.timeout_seconds);
+    return runnable.unbound ? std::max<Duration>(limits::init_time, timeout) : limits::init_time;
+  }
   return std::max<Duration>(limits::snapshot_init_time_min,
                             std::chrono::seconds(runnable.timeout_seconds));
 }
@@ -156,13 +160,11 @@ std::string entry_program(const Runnable& runnable, const sandbox::RuntimePack& 
   return entry_point(runnable, pack).front();
 }
 
-std::uint32_t cpu_millis(int memory_mb) {
-  return static_cast<std::uint32_t>(std::max(1, memory_mb * 1000 / limits::memory_mb_per_vcpu));
-}
-
 std::uint32_t cpu_millis(const Runnable& runnable) {
   if (runnable.cpu_millis > 0) return static_cast<std::uint32_t>(runnable.cpu_millis);
-  return cpu_millis(runnable.memory_mb);
+  if (runnable.unbound) return 1000 * std::max(1u, std::thread::hardware_concurrency());
+  auto millis = std::int64_t{runnable.memory_mb} * 1000 / limits::memory_mb_per_vcpu;
+  return static_cast<std::uint32_t>(std::max<std::int64_t>(1, millis));
 }
 
 bool is_reserved_variable(std::string_view name) {
@@ -176,6 +178,10 @@ void put_limits(sandbox::Spec& spec, const Runnable& runnable) {
   spec.limits.cpu_millis = std::max(init_cpu_millis, cpu_millis(runnable));
   spec.limits.processes = limits::instance_processes;
   spec.limits.files = limits::instance_fds;
+  if (runnable.unbound) {
+    spec.limits.processes = limits::unbound_instance_processes;
+    spec.limits.files = limits::unbound_instance_fds;
+  }
   spec.limits.tmp_bytes = static_cast<std::uint64_t>(runnable.tmp_mb) * limits::mib;
 }
 
@@ -327,7 +333,7 @@ std::string opted_out(const Runnable& runnable) {
 
 // They start before the runtime, and are no part of it that could be copied.
 std::string has_external(const Runnable& runnable) {
-  return external_extensions(runnable).empty() ? "" : "it has external extensions";
+  return runnable.extensions.empty() ? "" : "it has external extensions";
 }
 
 // Variables that the loader, the C library and the JVM read at their start and no more.
@@ -355,6 +361,8 @@ std::string forking_refused(const Runnable& runnable, const sandbox::RuntimePack
 std::string specialising_refused(const Runnable& runnable, const sandbox::RuntimePack& pack) {
   if (!pack.specialises) return "the runtime cannot boot without a function";
   if (auto reason = opted_out(runnable); !reason.empty()) return reason;
+  // Of files and processes a guest may have as many as it was booted with.
+  if (runnable.unbound) return "it is unbound";
   if (auto reason = has_external(runnable); !reason.empty()) return reason;
   std::optional<Variables> boot;
   for (const auto& [name, value] : runnable.environment) {

@@ -15,7 +15,6 @@ inline constexpr std::uint16_t runtime_api_port = 9001;
 inline constexpr std::uint16_t endpoint_port = 4566;
 
 // Processor share by the cloud's formula: one vCPU per 1,769 MB.
-std::uint32_t cpu_millis(int memory_mb);
 std::uint32_t cpu_millis(const Runnable& runnable);
 
 // The cloud lends a starting environment more than its share; so do we, until it is ready.

@@ -74,6 +74,7 @@ struct ExtensionHouse : House {
   Runnable layered() const {
     auto out = function();
     out.layers_dir = layer;
+    out.extensions = external_extensions(out);
     return out;
   }
   std::shared_ptr<Answer> begin_call(std::string id = "r1") {
@@ -353,7 +354,11 @@ TEST_CASE("an extension that ends while nothing runs: the next call has another 
 TEST_CASE("a subscription hears of Init from its start, and of calls") {
   ExtensionHouse house;
   sim::ApiSink sink(house.loop);
-  auto answer = house.begin_call();
+  auto function = house.layered();
+  function.per_tenant = true;
+  auto call = House::request("r1");
+  call.event.tenant_id = "blue";
+  auto answer = house.begin(function, call);
   house.jail().write_as_extension("about to subscribe\n");
   auto watcher = house.join();
   auto body = fmt::format(R"({{"schemaVersion":"2022-12-13","types":["platform","function",)"
@@ -377,6 +382,8 @@ TEST_CASE("a subscription hears of Init from its start, and of calls") {
   for (const auto& event : *parsed->as<wire::JsonArray>()) {
     types += event.string_or("type");
     types += ' ';
+    bool start = event.string_or("type") == "platform.start";
+    if (start) CHECK(event.at({"record", "tenantId"})->string_value() == "blue");
   }
   CHECK(types ==
         "platform.initStart extension platform.initRuntimeDone platform.telemetrySubscription "

@@ -23,6 +23,8 @@ struct House {
   sandbox::RuntimePack pack;
   std::optional<Error> runtime_error;
   std::string runtime_warning;
+  std::optional<MachineReading>
+      machine;  // set before start(): a machine that says what it has left
   int endpoints_open = 0;
   Settings settings;
   io::TaskScope tasks{loop};
@@ -73,6 +75,7 @@ struct House {
         },
         .end_endpoint = [this](std::uint64_t) { --endpoints_open; },
         .settings = settings,
+        .read_machine = machine ? ReadMachine([this] { return *machine; }) : ReadMachine(),
     };
   }
 

@@ -85,6 +85,7 @@ class PooledInvoker final : public Invoker {
     return {.environments = static_cast<int>(pool_.environments()),
             .busy = admission_.running(),
             .queued_events = queue_.size(),
+            .waiting = pool_.waiting(),
             .templates = pool_.templates().made(),
             .booted_guests = pool_.templates().booted(),
             .templates_waiting = pool_.templates().waiting()};
@@ -175,6 +176,7 @@ io::Task<Result<events::Outcome>> PooledInvoker::run(std::shared_ptr<const Runna
     co_return std::unexpected(std::move(grown).error());
   }
   if (environment) environment->spare = false;
+  if (!request.caller.empty()) pool_.note_hop(request.caller, runnable);
   deps_.observer.invocation_started(
       {.scope = runnable->scope, .function = runnable->name.str(), .cold = cold});
   std::optional<Error> error;

@@ -20,6 +20,7 @@
 #include "base/random.h"
 #include "events/event.h"
 #include "guest/channel.h"
+#include "invoke/machine.h"
 #include "sandbox/runtimes.h"
 #include "sandbox/sandbox.h"
 #include "store/store.h"
@@ -37,6 +38,10 @@ struct ImageRoot {
   std::vector<std::string> env;   // "KEY=value", of the image
   std::string working_dir;        // absolute
 };
+
+struct Runnable;
+// Files in extensions/ of a function's merged layers, or of its image, by name. Reads the folder.
+std::vector<std::string> external_extensions(const Runnable& runnable);
 
 // Everything needed to start an environment of one function version.
 struct Runnable {
@@ -60,6 +65,7 @@ struct Runnable {
   std::vector<Mount> mounts = {};
   std::optional<ImageRoot> image;    // instead of both
   bool web_adapter = false;          // the layer of the web adapter was named (web_function.h)
+  std::vector<std::string> extensions = {};  // external_extensions(), listed once
   std::map<std::string, std::string> environment;
   int timeout_seconds = 3;
   int memory_mb = 128;
@@ -72,6 +78,8 @@ struct Runnable {
   int provisioned = 0;  // environments of this version that are kept initialised
   // A published version with SnapStart: its environments are made from a snapshot (snapshot()).
   bool snap_start = false;
+  // The cloud's limits do not hold for it, but those of the machine.
+  bool unbound = false;
   // Environments belong to one tenant each; the invoker names whose, and its key, for each call.
   bool per_tenant = false;
   // Calls that one environment runs at one time, and processors it has then (0: by its memory).
@@ -129,6 +137,7 @@ struct Request {
   bool want_log_tail = false;
   InvocationType type = InvocationType::request_response;
   std::shared_ptr<guest::AnswerStream> stream = {};  // set by invoke_streaming()
+  std::string caller = {};  // concurrency key of the function that calls; empty: somebody else
 };
 
 // A call whose answer is taken while it is made. The answer's flow ends as the answer does, and
@@ -155,9 +164,13 @@ struct Settings {
   // concurrency; new environments of one function per limits::scaling_period. 0: any number.
   double requests_per_concurrency = limits::requests_per_concurrency;
   int scaling_environments = limits::scaling_environments;
-  Duration idle_lifetime = std::chrono::minutes(10);
+  Duration idle_lifetime = std::chrono::minutes(10);     // until a function's own habits are known
   Duration environment_life = limits::environment_life;  // up to a tenth less, so that not all end
                                                          // together
+  // Callers wait for a start at most so long while the machine has no room for it (pool.h).
+  Duration start_wait = limits::start_wait;
+  // Idle environments in sum, by what they take roughly. 0: a quarter of the machine's memory.
+  std::uint64_t idle_memory_bytes = 0;
   // Idle environments are stopped (frozen) after this time, so that what a function left running
   // rests as in the cloud; the first moments are spared for the sake of calls in quick succession.
   Duration freeze_after = std::chrono::seconds(1);
@@ -205,6 +218,7 @@ struct Deps {
   std::function<void(std::uint64_t)> end_endpoint;
   Settings settings;
   std::shared_ptr<int> autopsies = std::make_shared<int>(0);  // under way
+  ReadMachine read_machine = {};  // invoke::read_machine; empty: a machine that always has room
 };
 
 // One asynchronous event as it lies in the durable queue; resolved again when it runs.
@@ -279,6 +293,7 @@ class Invoker {
     int environments = 0;
     int busy = 0;
     std::size_t queued_events = 0;
+    std::size_t waiting = 0;    // callers, for an environment that is to start
     int templates = 0;          // functions with a template
     int booted_guests = 0;      // that wait to become environments
     int templates_waiting = 0;  // asked for and not made yet, booted guests too

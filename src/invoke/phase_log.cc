@@ -19,6 +19,16 @@ std::string_view type_of(const Failure* failure) {
 
 }  // namespace
 
+LogIdentity identity_of(const Deps& deps, const Runnable& runnable) {
+  return {.scope = runnable.scope,
+          .instance = InstanceId(deps.random.hex(16)),
+          .function = runnable.name.str(),
+          .version = runnable.version,
+          .group = runnable.log_group,
+          .stream =
+              log_stream_name(deps.loop.clock().platform(), runnable.version, deps.random.hex(16))};
+}
+
 bool shows_system_log(const Runnable& runnable, std::string_view level) {
   return level_rank(level) >= level_rank(runnable.system_log_level);
 }

@@ -12,6 +12,9 @@
 
 namespace mayfly::invoke {
 
+// Of a new log stream.
+LogIdentity identity_of(const Deps& deps, const Runnable& runnable);
+
 enum class Phase { init, restore };
 
 // JSON logs name a level for each of the platform's records; text logs have no levels.

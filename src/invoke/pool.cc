@@ -8,9 +8,6 @@
 namespace mayfly::invoke {
 namespace {
 
-// What an interpreter at rest takes, roughly, and what one that shares its template's memory takes.
-constexpr std::uint64_t environment_share_bytes = 64 * limits::mib;
-constexpr std::uint64_t fork_share_bytes = 8 * limits::mib;
 constexpr std::size_t environments_min = 8;
 // A call within this time after another makes the function one in use.
 constexpr auto in_use_within = std::chrono::seconds(10);
@@ -24,6 +21,7 @@ Pool::Pool(const Deps& deps)
       templates_(deps_, buffer_, [this](Lease environment) { adopt(std::move(environment)); }),
       room_bytes_(deps.settings.max_environments * environment_share_bytes),
       max_starts_(static_cast<std::size_t>(std::max(0, deps.settings.max_concurrent_starts))),
+      machine_(deps.read_machine, std::max(1u, std::thread::hardware_concurrency())),
       tasks_(deps.loop) {
   if (room_bytes_ == 0) {
     room_bytes_ = std::max(environments_min * environment_share_bytes, machine_memory_bytes());
@@ -45,6 +43,7 @@ Pool::Group& Pool::group_of(const std::shared_ptr<const Runnable>& runnable) {
   if (!slot) {
     slot = std::make_unique<Group>();
     slot->key = runnable->environments_key();
+    slot->habits = habits_.of(runnable->concurrency_key);
   }
   slot->runnable = runnable;
   slot->retired = false;  // the same key is the same configuration
@@ -54,6 +53,7 @@ Pool::Group& Pool::group_of(const std::shared_ptr<const Runnable>& runnable) {
 void Pool::forget_if_empty(Group& group) {
   if (group.idle.empty() && group.waiters.empty() && group.starting == 0 && group.queued == 0 &&
       group.busy.empty() && group.provisioned == 0) {
+    group.habits->last_use = std::max(group.habits->last_use, group.pace.last_return);
     groups_.erase(std::string(group.key));
   }
 }
@@ -65,11 +65,21 @@ Lease Pool::take_idle(const Runnable& runnable) {
   if (shares(group)) return group.waiters.empty() ? take_place(group) : nullptr;
   // Who came first goes first, and quick calls may be worth a moment of waiting.
   if (!group.idle.empty() && holds(group)) return nullptr;
-  Lease environment = pop_idle(group);
+  MonoTime now = deps_.loop.now();
+  Lease environment = pop_idle(group, now);
   if (!environment) return nullptr;
-  note_lease(group, *environment);
-  keep_spares(group);
+  note_lease(group, *environment, now);
+  keep_spares(group, now);
   return environment;
+}
+
+void Pool::note_busy(Group& group, bool more) {
+  std::size_t& busy = group.habits->busy;
+  if (more) {
+    if (busy++ == 0) ++functions_at_work_;
+  } else if (--busy == 0) {
+    --functions_at_work_;
+  }
 }
 
 void Pool::put_back(Lease environment) {
@@ -77,32 +87,33 @@ void Pool::put_back(Lease environment) {
   if (shares(group)) return return_place(group, *environment);
   std::erase_if(group.busy,
                 [&](const Seat& seat) { return seat.environment == environment.get(); });
+  note_busy(group, false);
   store_idle(group, std::move(environment));
 }
 
-Lease Pool::pop_idle(Group& group) {
+Lease Pool::pop_idle(Group& group, MonoTime now) {
   while (!group.idle.empty()) {
     Lease environment = std::move(group.idle.back());
     group.idle.pop_back();
-    if (environment->reusable()) return environment;
+    if (environment->reusable()) {
+      if (!environment->spare) group.habits->idle_times.note(now - environment->idle_since);
+      return environment;
+    }
     end(std::move(environment));
   }
   return nullptr;
 }
 
 // Where another environment costs little, the next caller of a function in use finds one.
-void Pool::keep_spares(Group& group) {
+void Pool::keep_spares(Group& group, MonoTime now) {
   if (shares(group)) return;
-  MonoTime now = deps_.loop.now();
   bool in_use = now - std::exchange(group.leased_at, now) < in_use_within;
   auto wanted = static_cast<std::size_t>(std::max(0, deps_.settings.spares));
   if (group.idle.size() >= wanted || !in_use || closing_ || group.retired) return;
   if (!templates_.has_own(*group.runnable) && !starts_cheaply(*group.runnable)) return;
   while (group.idle.size() + group.starting < group.waiters.size() + wanted) {
-    if (starting_ >= max_starts_ || !has_room(fork_share_bytes)) return;
-    ++group.starting;
-    ++starting_;
-    tasks_.spawn(start_one(group, true));
+    if (!slots_free() || !has_room(fork_share_bytes) || !machine_.at_ease()) return;
+    spawn_start(group, true);
   }
 }
 
@@ -124,42 +135,30 @@ io::Task<Result<Lease>> Pool::wait(std::shared_ptr<const Runnable> runnable,
   if (closing_) co_return fail(ErrorKind::cancelled, "the server is stopping");
   Group& group = group_of(runnable);
   Waiter waiter(deps_.loop, request);
-  group.waiters.push_back(&waiter);
+  waiter.since = deps_.loop.now();
   waiter.held = holds(group);
-  if (shares(group)) {
-    ask_for_places(group);
-  } else if (waiter.held) {
-    waiter.since = deps_.loop.now();
+  if (waiter.held) {
+    group.waiters.push_back(&waiter);
     arm_hold(waiter.since + hold_stuck);
     send_ahead(group);
+    co_await waiter.ready.wait();
   } else {
-    ask_for_start(group);
+    if (auto room = check_waiting(group); !room) {
+      forget_if_empty(group);
+      co_return std::unexpected(std::move(room).error());
+    }
+    note_first_use(group, waiter.since);
+    group.waiters.push_back(&waiter);
+    std::shared_ptr<Habits> habits = group.habits;
+    ++waiting_;
+    ++habits->waiting;
+    shares(group) ? ask_for_places(group) : ask_for_start(group);
+    co_await waiter.ready.wait();
+    --waiting_;
+    --habits->waiting;
   }
-  co_await waiter.ready.wait();
   if (waiter.error) co_return std::unexpected(std::move(*waiter.error));
   co_return std::move(waiter.environment);
-}
-
-void Pool::ask_for_start(Group& group) {
-  if (group.queued++ == 0) start_queue_.push_back(&group);
-  pump_starts();
-}
-
-void Pool::pump_starts() {
-  while (starting_ < max_starts_ && !start_queue_.empty()) {
-    Group& group = *start_queue_.front();
-    start_queue_.pop_front();
-    // In turns, so that a function that asks for many holds up no other.
-    if (--group.queued > 0) start_queue_.push_back(&group);
-    // Whoever asked may have been served by an environment that came back.
-    if (group.waiters.size() <= group.starting * static_cast<std::size_t>(places(group))) {
-      forget_if_empty(group);
-      continue;
-    }
-    ++group.starting;
-    ++starting_;
-    tasks_.spawn(start_one(group));
-  }
 }
 
 void Pool::count(Environment* environment, std::uint64_t bytes) {
@@ -167,91 +166,8 @@ void Pool::count(Environment* environment, std::uint64_t bytes) {
   environment->retires = deps_.loop.now() + life - life / 160 * static_cast<int>(counted_++ % 16);
   live_.emplace(environment, bytes);
   taken_bytes_ += bytes;
-}
-
-bool Pool::make_room(std::uint64_t bytes) {
-  while (!has_room(bytes)) {
-    if (!end_longest_idle([](const Runnable&) { return true; })) return false;
-  }
-  return true;
-}
-
-bool Pool::end_longest_idle(const std::function<bool(const Runnable&)>& of) {
-  Group* oldest = nullptr;
-  for (auto& [key, group] : groups_) {
-    if (group->idle.empty() || dispensable(*group) == 0) continue;
-    if (!of(*group->runnable)) continue;
-    if (!oldest || group->idle.front()->idle_since < oldest->idle.front()->idle_since) {
-      oldest = group.get();
-    }
-  }
-  if (!oldest) return false;
-  Lease victim = std::move(oldest->idle.front());
-  oldest->idle.erase(oldest->idle.begin());
-  end(std::move(victim));
-  forget_if_empty(*oldest);
-  return true;
-}
-
-Result<Lease> Pool::make_environment(Group& group) {
-  if (closing_) return fail(ErrorKind::cancelled, "the server is stopping");
-  TRY_ASSIGN(auto runtime, deps_.choose_runtime(group.runnable->runtime));
-  auto origin = templates_.find(*group.runnable, *runtime.pack);
-  std::uint64_t bytes = origin ? fork_share_bytes : environment_share_bytes;
-  TRY(make_tenant_room(*group.runnable));
-  TRY(make_capacity_room(*group.runnable));
-  if (!make_room(bytes)) {
-    return fail(ErrorKind::throttled,
-                fmt::format("all {} environments this machine has room for are busy", live_.size()),
-                "ConcurrentInvocationLimitExceeded");
-  }
-  auto out = std::make_shared<Environment>(deps_, buffer_, group.runnable, std::move(runtime));
-  if (!origin) out->become_of(templates_.take_booted(*group.runnable, *out->runtime().pack));
-  out->fork_from(std::move(origin));
-  auto* raw = out.get();
-  out->on_idle_exit = [this, raw] { idle_exited(raw); };
-  if (out->shares()) out->on_place_free = [this, raw] { place_freed(raw); };
-  count(raw, bytes);
-  return out;
-}
-
-io::Task<void> Pool::start_one(Group& group, bool spare) {
-  if (group.runnable->snap_start && !templates_.has_own(*group.runnable)) {
-    // Gone with a restart of the server or for want of memory, the snapshot is made anew. Its init
-    // may take minutes, in which others start.
-    --starting_;
-    co_await templates_.snapshot(group.runnable);
-    ++starting_;
-  }
-  auto made = make_environment(group);
-  std::optional<Error> error;
-  bool broken = false;
-  if (made) {
-    auto started = co_await (*made)->start();
-    if (!started) error = std::move(started).error();
-    broken = (*made)->broken();
-    if (!error && !broken && !group.retired) {
-      templates_.want(group.runnable, (*made)->runtime());
-    }
-  } else {
-    error = std::move(made).error();
-  }
-  --group.starting;
-  --starting_;
-  std::size_t swapped = group.swapped;
-  if (group.starting == 0) group.swapped = 0;
-  note_start(group, error ? &*error : nullptr, broken);
-  if (error) {
-    if (made) end(std::move(*made));
-    deliver_error(group, std::move(*error));
-    forget_if_empty(group);
-  } else {
-    bool unasked = group.waiters.empty() && swapped > 0;
-    if (unasked) group.swapped -= std::min<std::size_t>(group.swapped, 1);
-    (*made)->spare = spare || unasked;
-    deliver(group, std::move(*made));
-  }
-  pump_starts();
+  machine_.promise(bytes);
+  arm_watch(watch_every);
 }
 
 void Pool::deliver_error(Group& group, Error error) {
@@ -266,7 +182,7 @@ void Pool::deliver_error(Group& group, Error error) {
 
 void Pool::hand_over(Group& group, Waiter& waiter, Lease environment) {
   if (std::exchange(environment->spare, false) && group.starting > 0) ++group.swapped;
-  note_lease(group, *environment);
+  note_lease(group, *environment, deps_.loop.now());
   waiter.environment = std::move(environment);
   waiter.ready.set();
 }
@@ -320,18 +236,12 @@ void Pool::store_idle(Group& group, Lease environment) {
   group.idle.insert(at, std::move(environment));
 }
 
-void Pool::keep_idle(Group& group, Lease environment) {
-  MonoTime now = deps_.loop.now();
-  environment->idle_since = now;
-  store_idle(group, std::move(environment));
-  arm_sweep(now + std::min(deps_.settings.freeze_after, deps_.settings.idle_lifetime));
-}
-
 void Pool::end(Lease environment) {
   if (auto found = live_.extract(environment.get()); found) taken_bytes_ -= found.mapped();
   environment->on_idle_exit = nullptr;
   environment->on_place_free = nullptr;
   refill_later(Duration::zero());
+  if (!start_queue_.empty()) arm_watch(Duration::zero());  // there may be room now
   tasks_.spawn(end_task(std::move(environment)));
 }
 
@@ -350,47 +260,6 @@ void Pool::idle_exited(Environment* environment) {
   forget_if_empty(group);
 }
 
-void Pool::arm_sweep(MonoTime at) {
-  if (sweep_timer_ && sweep_timer_->first <= at) return;
-  if (sweep_timer_) deps_.loop.cancel_timer(*sweep_timer_);
-  sweep_timer_ = deps_.loop.add_timer(at, [this] {
-    sweep_timer_.reset();
-    sweep();
-  });
-}
-
-// One timer for all, set for the earliest that falls due: a call in quick succession touches none.
-void Pool::sweep() {
-  const auto& settings = deps_.settings;
-  MonoTime now = deps_.loop.now();
-  MonoTime next = MonoTime::max();
-  std::vector<Group*> touched;
-  for (auto& [key, group] : groups_) {
-    std::size_t expirable = dispensable(*group);
-    std::erase_if(group->idle, [&](Lease& environment) {
-      MonoTime expires = environment->idle_since + settings.idle_lifetime;
-      if (now >= expires && expirable > 0) {
-        --expirable;
-        end(std::move(environment));
-        return true;
-      }
-      if (now >= environment->retires) {
-        end(std::move(environment));
-        return true;
-      }
-      next = std::min(next, environment->retires);
-      if (now >= expires) expires = MonoTime::max();  // it is kept
-      MonoTime freezes = environment->idle_since + settings.freeze_after;
-      if (now >= freezes) environment->freeze();
-      next = std::min({next, expires, now >= freezes ? MonoTime::max() : freezes});
-      return false;
-    });
-    touched.push_back(group.get());
-  }
-  for (auto* group : touched) forget_if_empty(*group);
-  if (next != MonoTime::max()) arm_sweep(next);
-}
-
 void Pool::retire(std::string_view concurrency_key, std::string_view keep_pool_key) {
   retire_where([&](const Runnable& runnable) {
     return runnable.concurrency_key == concurrency_key && runnable.pool_key != keep_pool_key;
@@ -399,6 +268,7 @@ void Pool::retire(std::string_view concurrency_key, std::string_view keep_pool_k
 
 void Pool::retire_where(const std::function<bool(const Runnable&)>& is_old) {
   templates_.retire_where(is_old);
+  habits_.forget_hops(is_old);
   std::vector<Group*> touched;
   for (auto& [key, group] : groups_) {
     if (!is_old(*group->runnable)) continue;
@@ -420,6 +290,8 @@ void Pool::refuse() {
   hold_timer_.reset();
   if (refill_timer_) deps_.loop.cancel_timer(*refill_timer_);
   refill_timer_.reset();
+  if (watch_timer_) deps_.loop.cancel_timer(*watch_timer_);
+  watch_timer_.reset();
   for (auto& [key, group] : groups_) {
     // Nobody hears of an event that a guest has taken meanwhile: kill_all() follows.
     for (auto& seat : group->busy) {

@@ -22,6 +22,12 @@
 // guest that is awake already takes several events at one waking. Who allows so many calls says
 // that an environment bears them.
 //
+// Where the machine is short of memory, of room for environments or of processors (machine.h),
+// starts wait: functions take turns in them by what their starts cost (fair_queue.h), one that has
+// its share of busy processors at work already waits for others, and a caller waits for
+// Settings::start_wait at most (pool_starts.cc). What is idle ends when nobody is likely to come
+// back for it, or earlier, the least valuable first, where memory is short (pool_keep.cc).
+//
 // Owns every environment, with the invocations that run in it. Loop thread; close() before
 // destruction.
 #pragma once
@@ -33,6 +39,9 @@
 #include <vector>
 
 #include "invoke/environment.h"
+#include "invoke/fair_queue.h"
+#include "invoke/habits.h"
+#include "invoke/machine.h"
 #include "invoke/templates.h"
 
 namespace mayfly::invoke {
@@ -52,7 +61,7 @@ class Pool {
   // of those that start.
   bool shares(const Runnable& runnable) const;
   // Waits for an environment; it may be broken() (see Environment::start). `request` is what it
-  // is to run next, and may be sent ahead. Errors: throttled when the machine is full, what
+  // is to run next, and may be sent ahead. Errors: throttled when the machine stays full, what
   // choose_runtime or the launcher said, cancelled while closing.
   io::Task<Result<Lease>> wait(std::shared_ptr<const Runnable> runnable, const Request& request);
   // After every invocation: keeps it, hands it on, or ends it.
@@ -66,7 +75,11 @@ class Pool {
   void snapshot(std::shared_ptr<const Runnable> runnable, std::shared_ptr<SnapshotCall> call);
   // Ends what is left of one version.
   void forget(std::string_view pool_key);
+  // `to` is called from the function `from` (a concurrency key): where that is a habit, an
+  // environment of `to` is made ready when a call of `from` begins (pool_prewarm.cc).
+  void note_hop(const std::string& from, const std::shared_ptr<const Runnable>& to);
   std::size_t environments() const { return live_.size(); }
+  std::size_t waiting() const { return waiting_; }  // callers, for an environment
   const Templates& templates() const { return templates_; }
   // Refuses what waits and ends what is idle.
   void refuse();
@@ -81,8 +94,8 @@ class Pool {
     io::Event ready;
     Lease environment;
     std::optional<Error> error;
-    bool held = false;  // no start was asked for
-    MonoTime since{};
+    bool held = false;         // no start was asked for
+    MonoTime since{};          // it waits
     std::uint32_t number = 0;  // of its event, where that was sent ahead
   };
   // An environment at work.
@@ -108,6 +121,7 @@ class Pool {
   struct Group {
     std::string key;
     std::shared_ptr<const Runnable> runnable;
+    std::shared_ptr<Habits> habits;  // of the function
     bool retired = false;
     std::vector<Lease> idle;  // spares first, the latest used last
     std::list<Waiter*> waiters;
@@ -123,24 +137,55 @@ class Pool {
     MonoTime provision_retry{};
   };
 
+  // A start under way, which has one of few slots until it lasts long.
+  struct Start {
+    Group* group = nullptr;
+    MonoTime since{};
+    bool has_slot = true;
+  };
+  using StartAt = std::list<Start>::iterator;
+
   Group& group_of(const std::shared_ptr<const Runnable>& runnable);
   void forget_if_empty(Group& group);
   void retire_where(const std::function<bool(const Runnable&)>& is_old);
   void pump_starts();
+  // Calls that what is starting will have places for.
+  std::size_t starting_places(const Group& group) const {
+    return group.starting * static_cast<std::size_t>(places(group));
+  }
+  bool slots_free() const { return starting_ < max_starts_; }
+  bool may_start(const Group& group) const;
+  bool has_place(const Group& group);
+  StartAt begin_start(Group& group);
+  Duration end_start(StartAt start);
+  void spawn_start(Group& group, bool spare);
+  void free_slot(Start& start);
+  Result<> check_waiting(const Group& group) const;
+  void give_up_waiting();
+  Error machine_full() const;
+  void share_processors();
+  void arm_watch(Duration wait);
+  void watch();
   bool make_room(std::uint64_t bytes);
+  // Of all functions, or of those that are meant.
+  bool end_least_valuable(const std::function<bool(const Runnable&)>& of_whom);
+  double value_of(const Group& group, const Environment& environment, MonoTime now) const;
+  void keep_idle_within_memory();
+  void prewarm_next(Habits& habits);
+  void note_first_use(Group& group, MonoTime now);
+  void note_busy(Group& group, bool more);
   Result<> make_tenant_room(const Runnable& runnable);
   Result<> make_capacity_room(const Runnable& runnable);
-  bool end_longest_idle(const std::function<bool(const Runnable&)>& of);
   bool has_room(std::uint64_t bytes) const { return taken_bytes_ + bytes <= room_bytes_; }
   void count(Environment* environment, std::uint64_t bytes);
-  io::Task<void> start_one(Group& group, bool spare = false);
+  io::Task<void> start_one(StartAt start, bool spare);
   Result<Lease> make_environment(Group& group);
   void adopt(Lease environment);
   io::Task<void> run_snapshot(std::shared_ptr<const Runnable> runnable,
                               std::shared_ptr<SnapshotCall> call);
   io::Task<Result<Snapshot>> take_snapshot(std::shared_ptr<const Runnable> runnable);
   io::Task<Result<Snapshot>> initialise_one(Group& group);
-  void keep_spares(Group& group);
+  void keep_spares(Group& group, MonoTime now);
   void deliver(Group& group, Lease environment);
   void deliver_error(Group& group, Error error);
   static void store_idle(Group& group, Lease environment);
@@ -149,7 +194,7 @@ class Pool {
   io::Task<void> end_task(Lease environment);
   void idle_exited(Environment* environment);
   bool holds(const Group& group) const;
-  Lease pop_idle(Group& group);
+  Lease pop_idle(Group& group, MonoTime now);
   Seat note_return(Group& group, const Environment& environment);
   void note_pace(Group& group, const Environment& environment);
   void arm_hold(MonoTime at);
@@ -158,7 +203,7 @@ class Pool {
   static MonoTime stuck_at(const Seat& seat);
   void release_holds(Group& group);
   void serve_held(Group& group, std::size_t count);
-  void note_lease(Group& group, Environment& environment);
+  void note_lease(Group& group, Environment& environment, MonoTime now);
   void hand_over(Group& group, Waiter& waiter, Lease environment);
   void send_ahead(Group& group);
   static void call_back(Group& group, Seat& seat);
@@ -188,6 +233,11 @@ class Pool {
   void arm_sweep(MonoTime at);
   void sweep();
 
+  // What an interpreter at rest takes, roughly, and what one that shares its template's memory
+  // takes.
+  static constexpr std::uint64_t environment_share_bytes = 64 * limits::mib;
+  static constexpr std::uint64_t fork_share_bytes = 8 * limits::mib;
+  static constexpr auto watch_every = std::chrono::seconds(1);  // while an environment lives
   // Held requests look for another way when no call ended for this time.
   static constexpr auto hold_stuck = std::chrono::milliseconds(5);
 
@@ -202,8 +252,16 @@ class Pool {
   std::unordered_map<std::string, std::unique_ptr<Group>> groups_;
   // Started and not ending, each with the room it was given.
   std::unordered_map<Environment*, std::uint64_t> live_;
-  std::deque<Group*> start_queue_;  // groups with starts asked for, each once
-  std::size_t starting_ = 0;
+  Machine machine_;
+  AllHabits habits_;
+  FairQueue<Group> start_queue_;  // groups with starts asked for
+  std::list<Start> starts_;       // under way, the oldest first
+  std::size_t starting_ = 0;      // slots taken
+  bool held_back_ = false;        // slots are free and nobody may start
+  bool sharing_ = false;          // weights differ
+  std::size_t waiting_ = 0;       // callers that asked for a start
+  std::size_t functions_at_work_ = 0;
+  std::optional<io::Loop::TimerId> watch_timer_;
   std::size_t counted_ = 0;  // environments ever made
   bool closing_ = false;
   std::optional<io::Loop::TimerId> sweep_timer_;

@@ -33,8 +33,10 @@ bool Pool::shares(const Runnable& runnable) const {
   return group.waiters.size() < asked;
 }
 
-void Pool::note_lease(Group& group, Environment& environment) {
-  group.busy.push_back({.environment = &environment, .since = deps_.loop.now(), .behind = {}});
+void Pool::note_lease(Group& group, Environment& environment, MonoTime now) {
+  group.busy.push_back({.environment = &environment, .since = now, .behind = {}});
+  note_busy(group, true);
+  if (!group.habits->hops.empty()) prewarm_next(*group.habits);
   if (group.pace.quick && group.pace.silent) environment.prepare_ahead();
 }
 
@@ -42,6 +44,7 @@ Pool::Seat Pool::note_return(Group& group, const Environment& environment) {
   auto at = std::ranges::find(group.busy, &environment, &Seat::environment);
   Seat seat = std::move(*at);
   group.busy.erase(at);
+  note_busy(group, false);
   if (seat.slow) --group.slow;
   note_pace(group, environment);
   return seat;
@@ -171,7 +174,7 @@ void Pool::serve_held(Group& group, std::size_t count) {
     if (!waiter->held) continue;
     --count;
     waiter->held = false;
-    Lease idle = pop_idle(group);
+    Lease idle = pop_idle(group, deps_.loop.now());
     if (!idle) {
       ++starts;
       continue;

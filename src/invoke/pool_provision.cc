@@ -77,10 +77,8 @@ void Pool::refill() {
   // In turns, within what may start at one time; the end of a start brings the next.
   while (!wanting.empty() && !closing_) {
     std::erase_if(wanting, [&](Group* group) {
-      if (!wants(*group) || starting_ >= max_starts_) return true;
-      ++group->starting;
-      ++starting_;
-      tasks_.spawn(start_one(*group));
+      if (!wants(*group) || !slots_free()) return true;
+      spawn_start(*group, false);
       return false;
     });
   }

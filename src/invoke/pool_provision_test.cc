@@ -126,6 +126,8 @@ TEST_CASE("they do not give way to others, and what has no room fails") {
   CHECK(house.state().wanted == 3);
   CHECK(house.state().failure.find("room") != std::string::npos);
   auto other = house.begin(House::function("other"), House::request("r1"));
+  CHECK_FALSE(*other);
+  house.pass(house.settings.start_wait);
   REQUIRE(*other);
   CHECK((*other)->error().kind == ErrorKind::throttled);
   house.keep(2);

@@ -22,7 +22,7 @@ Lease Pool::take_place(Group& group) {
     fewest = free;
   }
   if (best != nullptr) return take_place(*best);
-  Lease idle = pop_idle(group);
+  Lease idle = pop_idle(group, deps_.loop.now());
   if (!idle) return nullptr;
   auto* environment = idle.get();
   group.busy.push_back({.environment = environment,
@@ -110,7 +110,7 @@ Result<> Pool::make_capacity_room(const Runnable& runnable) {
     return sum;
   };
   while (taken() + runnable.cpu_millis > runnable.capacity_cpu_millis) {
-    if (end_longest_idle(own)) continue;
+    if (end_least_valuable(own)) continue;
     return fail(
         ErrorKind::throttled,
         fmt::format("the capacity provider of {} has all of its vCPUs in use", runnable.name.str()),

@@ -24,8 +24,7 @@ io::Task<Result<Snapshot>> Pool::take_snapshot(std::shared_ptr<const Runnable> r
 
 // Counts as a start under way, so that the group stays.
 io::Task<Result<Snapshot>> Pool::initialise_one(Group& group) {
-  ++group.starting;
-  ++starting_;
+  StartAt start = begin_start(group);
   Result<Snapshot> out{};
   auto made = make_environment(group);
   if (!made) {
@@ -41,8 +40,7 @@ io::Task<Result<Snapshot>> Pool::initialise_one(Group& group) {
   } else if (const auto& failure = (*made)->init_failure()) {
     out = snapshot_failed(*failure);
   }
-  --group.starting;
-  --starting_;
+  end_start(start);
   if (out && out->error_type.empty()) {
     (*made)->spare = true;
     deliver(group, std::move(*made));

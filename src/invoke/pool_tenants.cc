@@ -18,7 +18,7 @@ Result<> Pool::make_tenant_room(const Runnable& runnable) {
     auto own = [&](const Runnable& other) {
       return other.concurrency_key == runnable.concurrency_key;
     };
-    if (end_longest_idle(own)) continue;
+    if (end_least_valuable(own)) continue;
     return fail(ErrorKind::throttled,
                 fmt::format("{} has {} environments of tenants, and no idle one",
                             runnable.name.str(), alive_now()),

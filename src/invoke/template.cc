@@ -11,16 +11,6 @@ namespace {
 constexpr unsigned jails_ready = 2;
 constexpr auto exit_wait = std::chrono::seconds(1);
 
-LogIdentity identity_of(const Deps& deps, const Runnable& runnable) {
-  return {.scope = runnable.scope,
-          .instance = InstanceId(deps.random.hex(16)),
-          .function = runnable.name.str(),
-          .version = runnable.version,
-          .group = runnable.log_group,
-          .stream =
-              log_stream_name(deps.loop.clock().platform(), runnable.version, deps.random.hex(16))};
-}
-
 }  // namespace
 
 Template::Template(const Deps& deps, LogBuffer& buffer, TemplateKind kind,

@@ -59,6 +59,7 @@ std::shared_ptr<Template> Templates::find(const Runnable& runnable,
   if (!forking_refused(runnable, pack).empty()) return nullptr;
   auto found = entries_.find(runnable.pool_key);
   if (found == entries_.end() || !is_ready(*found->second)) {
+    if (runnable.unbound) return nullptr;  // as in specialising_refused()
     found = entries_.find(generic_key(runnable, pack));
     if (found == entries_.end() || !is_ready(*found->second)) return nullptr;
   }
@@ -87,7 +88,7 @@ void Templates::want(const std::shared_ptr<const Runnable>& runnable,
   if (closing_ || !deps_.settings.fork_environments) return;
   booted_.want(*runnable, runtime);
   if (!forking_refused(*runnable, *runtime.pack).empty()) return;
-  ask(TemplateKind::generic, runnable, runtime);
+  if (!runnable->unbound) ask(TemplateKind::generic, runnable, runtime);
   if (!runnable->snap_start) ask(TemplateKind::function, runnable, runtime);
   build_next();
 }

@@ -123,6 +123,7 @@ class EchoChannel final : public guest::GuestChannel {
                                               Deadline) override {
     co_return sim::answer(request.payload);
   }
+  void share(int) override {}
   void cancel() override {}
 };
 

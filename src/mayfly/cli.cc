@@ -26,6 +26,7 @@ struct Given {
   std::string folder;
   std::string language = "nodejs";
   std::string shell;
+  std::string lint = ".";
   std::vector<std::string> names;
   bool names_only = false;
   std::string image_source;
@@ -88,6 +89,13 @@ void add_server(CLI::App& app, Given& given) {
   server->add_option("--spares", options.spares, "environments kept ahead for a busy function")
       ->check(CLI::Range(0, limits::spare_environments_max));
   add_limits(*server, options);
+  server
+      ->add_option("--start-wait", options.start_wait_seconds,
+                   "seconds a call waits for a machine without room for its environment")
+      ->check(CLI::Range(0, 3600))
+      ->capture_default_str();
+  server->add_flag("--strict", options.strict,
+                   "refuse MAYFLY_UNBOUND: every function keeps the cloud's limits");
   server->add_flag("--strict-runtimes", options.strict_runtimes,
                    "refuse runtimes that are not exactly on this machine");
   server->add_option("--packs", options.packs_dir, "folder of the runtime bootstraps");
@@ -136,6 +144,9 @@ void add_function_verbs(CLI::App& app, Given& given) {
       ->check(CLI::Range(0.1, 3600.0))
       ->capture_default_str();
   top->add_option("--sort", given.top.sort, "cpu, calls, time, errors, memory or name")
+      ->capture_default_str();
+  auto* lint = add_client_verb(app, given, "lint", "say what would break in the cloud");
+  lint->add_option("WHAT", given.lint, "a folder, a zip, a SAM template, or a function's name")
       ->capture_default_str();
   auto* remove = add_client_verb(app, given, "rm", "delete functions");
   remove->add_option("NAME", given.names, "function names")->required();
@@ -200,6 +211,7 @@ Result<int> run_verb(const std::string& verb, const CLI::App& app, Given& given)
   if (verb == "deploy") return cli::deploy(client, given.deploy);
   if (verb == "invoke") return cli::invoke(client, given.invoke);
   if (verb == "logs") return cli::logs(client, given.logs);
+  if (verb == "lint") return cli::lint(client, given.lint);
   if (verb == "top") return cli::top(client, given.top);
   if (verb == "ls") return cli::list(client, given.names_only);
   return cli::remove(client, given.names);

@@ -158,7 +158,7 @@ Result<std::string> read_file(const fs::path& path) {
   return std::move(out).str();
 }
 
-Result<Package> make_package(const fs::path& folder) {
+Result<Package> make_package(const fs::path& folder, PackageSize size) {
   IgnoreList ignore;
   if (fs::exists(folder / ".mayflyignore")) {
     TRY_ASSIGN(const auto text, read_file(folder / ".mayflyignore"));
@@ -184,7 +184,7 @@ Result<Package> make_package(const fs::path& folder) {
       return fail(ErrorKind::internal, "cannot finish the zip");
     }
   }
-  if (package.zip.size() > limits::package_zip_bytes) {
+  if (size == PackageSize::deployable && package.zip.size() > limits::package_zip_bytes) {
     return fail(
         ErrorKind::too_large,
         fmt::format("the package is {} MiB, at most {} MiB: leave files out with "

@@ -36,7 +36,10 @@ struct Package {
 
 // Reads .mayflyignore of the folder. Equal content gives equal bytes: names are sorted, times are
 // fixed, modes are 755 or 644. Links are followed when they stay inside, refused when they leave.
-Result<Package> make_package(const std::filesystem::path& folder);
+// `deployable`: one too large to be sent fails, with advice.
+enum class PackageSize { deployable, any };
+Result<Package> make_package(const std::filesystem::path& folder,
+                             PackageSize size = PackageSize::deployable);
 
 // A file as it is: a zip or jar made by another tool.
 Result<std::string> read_file(const std::filesystem::path& path);

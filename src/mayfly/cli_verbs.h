@@ -58,6 +58,9 @@ struct TopOptions {
 };
 Result<int> top(Client& client, const TopOptions& options);
 
+// A project's folder, a zip, a template, or the name of a function of the server.
+Result<int> lint(Client& client, const std::string& what);
+
 struct DoctorOptions {
   std::string data_dir = "mayfly-data";
   std::string packs_dir;

@@ -89,9 +89,12 @@ io::Task<Result<>> Cloud::open_invoker() {
           },
       .credentials =
           [this](const invoke::Runnable& runnable) {
-            auto issued = guard_->issue_role_credentials(runnable.scope.account, runnable.role_arn,
-                                                         runnable.name.str(),
-                                                         limits::role_credentials_lifetime);
+            // The last call of an environment ends before they do.
+            Duration needed =
+                limits::environment_life + std::chrono::seconds(runnable.timeout_seconds + 3600);
+            auto issued = guard_->issue_role_credentials(
+                runnable.scope.account, runnable.role_arn, runnable.name.str(),
+                std::max<Duration>(limits::role_credentials_lifetime, needed));
             return invoke::RoleCredentials{issued.access_key_id, issued.secret_access_key,
                                            issued.session_token};
           },
@@ -104,9 +107,11 @@ io::Task<Result<>> Cloud::open_invoker() {
                    .requests_per_concurrency =
                        static_cast<double>(options_.requests_per_concurrency),
                    .scaling_environments = options_.scaling_environments,
+                   .start_wait = std::chrono::seconds(options_.start_wait_seconds),
                    .spares = options_.spares,
                    .fork_environments = !options_.no_fork,
-                   .autopsies = options_.no_autopsy ? 0 : invoke::Settings{}.autopsies}};
+                   .autopsies = options_.no_autopsy ? 0 : invoke::Settings{}.autopsies},
+      .read_machine = invoke::read_machine};
   CO_TRY_ASSIGN(invoker_, co_await invoke::make_invoker(std::move(deps)));
   co_return Result<>{};
 }
@@ -154,7 +159,8 @@ void Cloud::open_front() {
       .settings = {.account_concurrency = options_.account_concurrency,
                    .unreserved_concurrency_min = options_.unreserved_concurrency_min,
                    .host_suffixes = options_.host_suffixes,
-                   .image_paths = options_.dev},
+                   .image_paths = options_.dev,
+                   .strict = options_.strict},
       .runtime_warning = [this](std::string_view identifier) -> Result<std::string> {
         TRY_ASSIGN(auto choice, choose_runtime(identifier));
         return std::move(choice.warning);
@@ -237,6 +243,8 @@ void Cloud::add_own_paths() {
                           [this] { return invoker_->totals().templates_waiting; });
   metrics_.gauge_function("mayfly_environments_busy", "Execution environments running a call",
                           [this] { return invoker_->totals().busy; });
+  metrics_.gauge_function("mayfly_starts_waiting", "Calls that wait for an environment to start",
+                          [this] { return static_cast<double>(invoker_->totals().waiting); });
   metrics_.gauge_function("mayfly_async_events_queued", "Asynchronous events not yet done",
                           [this] { return static_cast<double>(invoker_->totals().queued_events); });
   metrics_.gauge_function("mayfly_functions", "Deployed functions",

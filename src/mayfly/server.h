@@ -17,6 +17,7 @@ struct ServerOptions {
   std::vector<std::string> host_suffixes{"localhost", "localhost.localstack.cloud"};
   std::string default_region = "us-east-1";
   bool strict_runtimes = false;  // refuse identifiers that have no pack of their own
+  bool strict = false;           // no function may go beyond the cloud's limits
   bool no_fork = false;          // every environment starts by itself
   bool no_autopsy = false;       // calls that ran out of time are killed at once
   int spares = 1;                // environments ahead of demand, of each busy function
@@ -25,6 +26,7 @@ struct ServerOptions {
   int unreserved_concurrency_min = limits::account_concurrency_unreserved_min;
   int requests_per_concurrency = limits::requests_per_concurrency;
   int scaling_environments = limits::scaling_environments;
+  int start_wait_seconds = std::chrono::seconds(limits::start_wait).count();
   std::string packs_dir;  // empty: "runtimes" beside the program, else embedded
   bool json = false;      // the line that tells ready, and the root credential, as JSON
   bool json_log = false;

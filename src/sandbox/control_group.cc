@@ -266,7 +266,19 @@ Result<> set_cpu_share(const ControlGroup& group, std::uint32_t millis) {
   return sys::write_file(group.cpu.dir + "/cpu.cfs_quota_us", std::to_string(quota));
 }
 
+void set_cpu_weight(const ControlGroup& group, std::uint32_t per_mille) {
+  // What groups begin with; version 2 counts to 100, and both have a least value.
+  std::uint64_t shares = std::max<std::uint64_t>(2, 1024ull * per_mille / 1000);
+  std::uint64_t weight = std::max<std::uint64_t>(1, 100ull * per_mille / 1000);
+  if (group.cpu.version == 2) {
+    (void)sys::write_file(group.cpu.dir + "/cpu.weight", std::to_string(weight));
+  } else if (group.cpu.version == 1) {
+    (void)sys::write_file(group.cpu.dir + "/cpu.shares", std::to_string(shares));
+  }
+}
+
 void let_die(const ControlGroup& group) {
+  set_cpu_weight(group, 1000);  // the group may be used again
   // A group that is gone already needs neither.
   if (group.cpu.version == 2) (void)sys::write_file(group.cpu.dir + "/cpu.max", "max");
   if (group.cpu.version == 1) (void)sys::write_file(group.cpu.dir + "/cpu.cfs_quota_us", "-1");

@@ -45,6 +45,8 @@ Result<ControlGroup> make_control_group(const ControlGroup& base, const std::str
 Result<> set_limits(const ControlGroup& group, const Limits& limits);
 // Succeeds without effect where there is no cpu controller.
 Result<> set_cpu_share(const ControlGroup& group, std::uint32_t millis);
+// As Instance::set_cpu_weight.
+void set_cpu_weight(const ControlGroup& group, std::uint32_t per_mille);
 void remove_control_group(const ControlGroup& group);
 
 // Descriptors with which a process joins: the v2 directory for clone3, and cgroup.procs of each v1
@@ -58,7 +60,8 @@ Result<JoinDescriptors> open_to_join(const ControlGroup& group);
 Stats read_stats(const ControlGroup& group);
 bool killed_for_memory(const ControlGroup& group);
 // Lifts what slows the end of killed processes: the processor quota (under a small one a thousand
-// of them would take minutes to die) and the v1 freezer (a frozen process does not see SIGKILL).
+// of them would take minutes to die), a small weight, and the v1 freezer (a frozen process does not
+// see SIGKILL).
 void let_die(const ControlGroup& group);
 // False when there is no freezer.
 bool set_frozen(const ControlGroup& group, bool frozen);

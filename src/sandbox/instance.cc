@@ -104,6 +104,10 @@ class JailInstance final : public Instance {
     state_->cpu_wanted = millis;
     if (runs()) set_cpu_of_jail(*state_, millis);
   }
+  void set_cpu_weight(std::uint32_t per_mille) override {
+    if (!runs() || std::exchange(cpu_weight_, per_mille) == per_mille) return;
+    sandbox::set_cpu_weight(state_->group, per_mille);
+  }
   io::Task<Result<Exit>> exited(Deadline deadline) override {
     auto state = state_;
     CO_TRY(io::to_result(co_await state->ended.wait(deadline), "the sandbox's end"));
@@ -129,6 +133,7 @@ class JailInstance final : public Instance {
   InstanceId id_;
   std::shared_ptr<JailState> state_;
   Ends ends_;
+  std::uint32_t cpu_weight_ = 1000;
 };
 
 // Owns: the socket to the launcher process and the process itself. Loop thread. close() before the

@@ -4,6 +4,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include <thread>
+
 #include "sandbox/control_group.h"
 #include "sandbox/jail_fixture_test.h"
 
@@ -170,6 +172,31 @@ TEST_CASE("processor time is limited and counted") {
   auto run = jails.run(spec);
   CHECK(run.stats.cpu_ns > 20'000'000);
   CHECK(run.stats.cpu_ns < 400'000'000);
+}
+
+TEST_CASE("processors that are wanted by more are shared by weight") {
+  NEEDS("processor share");
+  Jails jails;
+  std::vector<std::unique_ptr<Instance>> spinning;
+  unsigned each = std::max(1u, std::thread::hardware_concurrency());
+  for (unsigned i = 0; i < 2 * each; ++i) {
+    Spec spec = Jails::shell("while :; do :; done");
+    auto instance = jails.launch(spec);
+    REQUIRE(instance.has_value());
+    if (i < each) (*instance)->set_cpu_weight(100);
+    spinning.push_back(std::move(*instance));
+  }
+  auto used = [&](unsigned from) {
+    std::uint64_t sum = 0;
+    for (unsigned i = from; i < from + each; ++i) sum += spinning[i]->stats().cpu_ns;
+    return sum;
+  };
+  auto light_before = used(0);
+  auto heavy_before = used(each);
+  while (used(each) - heavy_before < 300'000'000ull * each) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  CHECK(3 * (used(0) - light_before) < used(each) - heavy_before);
 }
 
 TEST_CASE("memory and processor time are told while a jail runs and after, by any means") {

@@ -132,6 +132,9 @@ class Instance {
   virtual void thaw() = 0;
   // Changes Limits::cpu_millis of the running tree.
   virtual void set_cpu_millis(std::uint32_t millis) = 0;
+  // Of the processors, where more is wanted than there is, this tree gets so many thousandths of
+  // what another gets; 1000 at first. Without effect where there is no cpu controller.
+  virtual void set_cpu_weight(std::uint32_t per_mille) = 0;
   // Waits until the tree is gone.
   virtual io::Task<Result<Exit>> exited(Deadline deadline) = 0;
   virtual bool has_exited() const = 0;

@@ -59,6 +59,7 @@ struct FakeJail {
   bool frozen = false;
   bool specialised = false;
   int freezes = 0;
+  std::uint32_t cpu_weight = 1000;
   int sent_ahead = 0;  // events
   int shared_by = 0;   // events at one time
   std::uint64_t memory_peak_bytes = 40ull << 20;
@@ -130,6 +131,7 @@ class FakeInstance final : public sandbox::Instance {
   }
   void thaw() override { jail_->frozen = false; }
   void set_cpu_millis(std::uint32_t millis) override { jail_->spec.limits.cpu_millis = millis; }
+  void set_cpu_weight(std::uint32_t per_mille) override { jail_->cpu_weight = per_mille; }
   io::Task<Result<sandbox::Exit>> exited(Deadline deadline) override {
     CO_TRY(io::to_result(co_await jail_->gone.wait(deadline), "jail"));
     co_return *jail_->exit;
@@ -178,7 +180,14 @@ class FakeChannel final : public guest::GuestChannel {
                                               Deadline deadline) override {
     if (instance_.has_exited()) co_return fail(ErrorKind::unavailable, "the guest went away");
     if (!script_.invoke) co_return answer(request.payload);
-    co_return co_await script_.invoke(instance_, request, deadline);
+    std::string id = request.request_id;
+    std::string payload = request.payload;
+    auto reply = co_await script_.invoke(instance_, request, deadline);
+    // A channel may hand it over again until then.
+    if (request.request_id != id || request.payload != payload) {
+      co_return fail(ErrorKind::corrupt, "the request was changed while its call ran");
+    }
+    co_return reply;
   }
   void cancel() override { instance_.jail().silent.set(); }
   void share(int most) override { instance_.jail().shared_by = most; }

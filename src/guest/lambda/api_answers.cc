@@ -84,15 +84,16 @@ std::optional<Taken> take_unknown_mode(const ApiRequest& request) {
                error_answer(400, "InvalidFunctionResponseMode", text)};
 }
 
-Taken take_response(ApiRequest request, AnswerStream* to, std::uint64_t streamed) {
+Taken take_response(ApiRequest request, AnswerStream* to, std::uint64_t streamed,
+                    const AnswerBounds& bounds) {
   bool streams = request.response_mode == "streaming";
   bool passed_on = streams && to != nullptr;
   if (request.truncated) {
     return {error_reply("Runtime.TruncatedResponse", "Response from the runtime was truncated"),
             error_answer(400, "TruncatedHTTPRequest", "HTTP request detected as truncated")};
   }
-  if (request.oversized || (passed_on && streamed > limits::stream_response_bytes)) {
-    return too_large(passed_on ? limits::stream_response_bytes : response_max_bytes);
+  if (request.oversized || (passed_on && streamed > bounds.streamed)) {
+    return too_large(passed_on ? bounds.streamed : bounds.whole);
   }
   InvokeReply reply;
   if (auto failed = failed_stream(request)) {
@@ -110,8 +111,8 @@ Taken take_response(ApiRequest request, AnswerStream* to, std::uint64_t streamed
   return {std::move(reply), accepted()};
 }
 
-Taken take_error(ApiRequest request) {
-  if (request.oversized) return too_large(response_max_bytes);
+Taken take_error(ApiRequest request, const AnswerBounds& bounds) {
+  if (request.oversized) return too_large(bounds.whole);
   InvokeReply reply;
   reply.is_error = true;
   reply.error_type = checked_error_type(request.error_type);
@@ -123,11 +124,11 @@ Taken take_error(ApiRequest request) {
 }
 
 void push_piece(AnswerStream& to, const ApiRequest& request, std::string_view bytes,
-                std::uint64_t& streamed) {
+                std::uint64_t& streamed, const AnswerBounds& bounds) {
   to.begin(request.content_type.empty() ? "application/octet-stream" : request.content_type);
   streamed += bytes.size();
-  if (streamed > limits::stream_response_bytes) {
-    to.flow.break_off(response_too_large(limits::stream_response_bytes));
+  if (streamed > bounds.streamed) {
+    to.flow.break_off(response_too_large(bounds.streamed));
   }
   to.flow.push(bytes);
 }

@@ -23,11 +23,12 @@ struct Taken {
 // POST …/response with a mode that there is not: nothing where it is one.
 std::optional<Taken> take_unknown_mode(const ApiRequest& request);
 // POST …/response. `to`: where the parts of a streamed answer have gone, `streamed` bytes so far.
-Taken take_response(ApiRequest request, AnswerStream* to, std::uint64_t streamed);
+Taken take_response(ApiRequest request, AnswerStream* to, std::uint64_t streamed,
+                    const AnswerBounds& bounds = {});
 // POST …/error.
-Taken take_error(ApiRequest request);
+Taken take_error(ApiRequest request, const AnswerBounds& bounds = {});
 // A piece of a streamed answer. Counts it to `streamed`.
 void push_piece(AnswerStream& to, const ApiRequest& request, std::string_view bytes,
-                std::uint64_t& streamed);
+                std::uint64_t& streamed, const AnswerBounds& bounds = {});
 
 }  // namespace mayfly::guest

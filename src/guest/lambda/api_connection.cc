@@ -75,7 +75,7 @@ void ApiConnection::take_body(std::string_view bytes) {
     bytes.remove_prefix(piece->consumed);
     if (!refusal_ && !piece->data.empty() && handler_.on_piece(*this, request_, piece->data)) {
       // Its own limits hold.
-    } else if (request_.body.size() + piece->data.size() > response_max_bytes) {
+    } else if (request_.body.size() + piece->data.size() > handler_.body_max_bytes()) {
       request_.oversized = true;
       request_.body = {};
     } else if (!refusal_ && !request_.oversized) {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "guest/channel.h"
 #include "io/duplex.h"
 #include "io/http1.h"
 
@@ -51,6 +52,8 @@ class ApiConnection final : private io::Duplex::Sink {
                           std::string_view bytes) = 0;
     // The whole request is there. Answers now or later, with answer().
     virtual void on_request(ApiConnection& from, ApiRequest request) = 0;
+    // Longer ones are oversized.
+    virtual std::size_t body_max_bytes() const { return AnswerBounds{}.whole; }
     // The last call; destroys the connection.
     virtual void on_closed(ApiConnection& connection) = 0;
 

@@ -7,11 +7,11 @@
 
 #include "base/limits.h"
 #include "base/result.h"
+#include "guest/channel.h"
 
 namespace mayfly::guest {
 
-inline constexpr std::size_t response_max_bytes =
-    limits::invoke_sync_payload_bytes + limits::invoke_response_slack_bytes;
+inline constexpr std::size_t response_max_bytes = AnswerBounds{}.whole;
 
 // The type as the cloud reports it: kept when it is (Runtime|Function).[A-Z][A-Za-z]+, else
 // Runtime.Unknown for a type that starts with "Runtime.", else Function.Unknown.

@@ -137,13 +137,6 @@ std::string_view to_string(ExtensionState state) {
   return "";
 }
 
-// What only the API's side knows of an extension.
-struct ExtensionApi::Entry {
-  ApiConnection* waiting = nullptr;  // has asked for the next event
-  std::string due;                   // the event it is to be handed
-  bool gone = false;                 // its process has ended, or there never was one
-};
-
 // Connections of a port that nobody else serves.
 struct ExtensionApi::Server final : ApiConnection::Handler {
   Server(io::Loop& with, io::Fd listener, ExtensionApi& to)
@@ -198,18 +191,12 @@ Extension* ExtensionApi::find(std::string_view name) {
   return found == extensions_.end() ? nullptr : found->get();
 }
 
-ExtensionApi::Entry& ExtensionApi::entry_of(const Extension& extension) {
-  auto found = std::ranges::find(extensions_, &extension, [](const auto& e) { return e.get(); });
-  return *entries_[static_cast<std::size_t>(found - extensions_.begin())];
-}
-
 void ExtensionApi::expect(std::string name) {
   auto extension = std::make_unique<Extension>();
   extension->name = std::move(name);
   extension->id = random_.uuid4();
   extension->external = true;
   extensions_.push_back(std::move(extension));
-  entries_.push_back(std::make_unique<Entry>());
 }
 
 void ExtensionApi::fail_with(std::string type, std::string message) {
@@ -225,7 +212,7 @@ void ExtensionApi::launch_failed(std::string_view name, std::string error_type,
   Extension* extension = find(name);
   if (extension == nullptr) return;
   extension->state = ExtensionState::launch_error;
-  entry_of(*extension).gone = true;
+  extension->desk.gone = true;
   extension->error_type = std::move(error_type);
   fail_with("Extension.LaunchError", std::move(message));
 }
@@ -233,8 +220,8 @@ void ExtensionApi::launch_failed(std::string_view name, std::string error_type,
 void ExtensionApi::process_ended(std::string_view name, bool success, std::string how) {
   Extension* extension = find(name);
   if (extension == nullptr) return;
-  entry_of(*extension).due.clear();
-  entry_of(*extension).gone = true;
+  extension->desk.due.clear();
+  extension->desk.gone = true;
   if (closing_) {
     extension->state = success ? ExtensionState::exited : ExtensionState::shutdown_failed;
     changed_.wake_all();
@@ -254,10 +241,9 @@ bool ExtensionApi::all_registered() const {
 }
 
 bool ExtensionApi::all_ready() const {
-  for (std::size_t i = 0; i < extensions_.size(); ++i) {
-    if (extensions_[i]->state != ExtensionState::ready || !entries_[i]->due.empty()) return false;
-  }
-  return true;
+  return std::ranges::all_of(extensions_, [](const auto& e) {
+    return e->state == ExtensionState::ready && e->desk.due.empty();
+  });
 }
 
 bool ExtensionApi::any_for_invoke() const {
@@ -269,11 +255,9 @@ bool ExtensionApi::any_external() const {
 }
 
 bool ExtensionApi::shut_down_done() const {
-  for (std::size_t i = 0; i < extensions_.size(); ++i) {
-    const Extension& extension = *extensions_[i];
-    if (extension.external && extension.wants_shutdown && !entries_[i]->gone) return false;
-  }
-  return true;
+  return std::ranges::all_of(extensions_, [](const auto& e) {
+    return !e->external || !e->wants_shutdown || e->desk.gone;
+  });
 }
 
 io::Task<Result<>> ExtensionApi::wait_until(bool (ExtensionApi::*done)() const, Deadline deadline) {
@@ -309,15 +293,15 @@ void ExtensionApi::cancel() {
 }
 
 void ExtensionApi::hand_over(Extension& extension, std::string event) {
-  entry_of(extension).due = std::move(event);
+  extension.desk.due = std::move(event);
   if (extension.state == ExtensionState::ready) deliver(extension);
 }
 
 void ExtensionApi::deliver(Extension& extension) {
-  Entry& entry = entry_of(extension);
-  if (entry.due.empty() || entry.waiting == nullptr) return;
-  ApiConnection* to = std::exchange(entry.waiting, nullptr);
-  std::string event = std::exchange(entry.due, {});
+  Extension::Desk& desk = extension.desk;
+  if (desk.due.empty() || desk.waiting == nullptr) return;
+  ApiConnection* to = std::exchange(desk.waiting, nullptr);
+  std::string event = std::exchange(desk.due, {});
   extension.state = ExtensionState::running;
   to->answer({.status = 200,
               .fields = {{"Lambda-Extension-Event-Identifier", random_.uuid4()},
@@ -438,15 +422,15 @@ void ExtensionApi::answer_register(ApiConnection& from, const ApiRequest& reques
 }
 
 void ExtensionApi::answer_next(ApiConnection& from, Extension& extension) {
-  Entry& entry = entry_of(extension);
+  Extension::Desk& desk = extension.desk;
   // Ready and without a connection: the one it had asked on is gone.
-  bool again = extension.state == ExtensionState::ready && entry.waiting == nullptr;
+  bool again = extension.state == ExtensionState::ready && desk.waiting == nullptr;
   if (extension.state != ExtensionState::registered && extension.state != ExtensionState::running &&
       !again) {
     return from.answer(wrong_state(extension.state, ExtensionState::ready, extension.id));
   }
   extension.state = ExtensionState::ready;
-  entry.waiting = &from;
+  desk.waiting = &from;
   deliver(extension);
   changed_.wake_all();
 }
@@ -482,8 +466,8 @@ void ExtensionApi::answer_subscribe(ApiConnection& from, const ApiRequest& reque
 }
 
 void ExtensionApi::on_closed(const ApiConnection& connection) {
-  for (auto& entry : entries_) {
-    if (entry->waiting == &connection) entry->waiting = nullptr;
+  for (auto& extension : extensions_) {
+    if (extension->desk.waiting == &connection) extension->desk.waiting = nullptr;
   }
 }
 

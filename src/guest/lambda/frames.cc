@@ -9,8 +9,8 @@ namespace {
 
 constexpr std::uint32_t knows_output = 0x40;
 constexpr std::uint32_t output_unread = 0x80;
-// The label of a body comes out of the same allowance as the slack.
-constexpr std::size_t body_kept_bytes = response_max_bytes + 2 + 256;
+// Of a body, beside the answer.
+constexpr std::size_t label_bytes = 2 + 256;
 
 template <class T>
 void put(std::string& out, T value) {
@@ -111,6 +111,10 @@ Result<LabelledBody> parse_labelled_body(std::string_view body) {
   return LabelledBody{body.substr(2, label), body.substr(2 + label)};
 }
 
+FrameReader::FrameReader() { set_answer_max(response_max_bytes); }
+
+void FrameReader::set_answer_max(std::size_t bytes) { kept_bytes_ = bytes + label_bytes; }
+
 std::size_t FrameReader::gather(std::string_view bytes, std::size_t wanted) {
   std::size_t count = std::min(bytes.size(), wanted - held_.size());
   held_ += bytes.substr(0, count);
@@ -122,7 +126,7 @@ Result<> FrameReader::feed(std::string_view bytes, const std::function<void(cons
     if (held_.empty() && bytes.size() >= frame_head_bytes) {
       TRY_ASSIGN(head_, parse_frame_head(bytes));
       std::size_t whole = frame_head_bytes + head_.length;
-      if (head_.length <= body_kept_bytes && whole <= bytes.size()) {
+      if (head_.length <= kept_bytes_ && whole <= bytes.size()) {
         take({head_, bytes.substr(frame_head_bytes, head_.length)});
         bytes.remove_prefix(whole);
         continue;
@@ -132,10 +136,10 @@ Result<> FrameReader::feed(std::string_view bytes, const std::function<void(cons
       bytes.remove_prefix(gather(bytes, frame_head_bytes));
       if (held_.size() < frame_head_bytes) return {};
       TRY_ASSIGN(head_, parse_frame_head(held_));
-      skip_ = head_.length - std::min<std::size_t>(head_.length, body_kept_bytes);
+      skip_ = head_.length - std::min<std::size_t>(head_.length, kept_bytes_);
       held_.reserve(frame_head_bytes + head_.length - skip_);
     }
-    std::size_t body = std::min<std::size_t>(head_.length, body_kept_bytes);
+    std::size_t body = std::min<std::size_t>(head_.length, kept_bytes_);
     bytes.remove_prefix(gather(bytes, frame_head_bytes + body));
     if (held_.size() < frame_head_bytes + body) return {};
     std::size_t skipped = std::min(skip_, bytes.size());

@@ -104,14 +104,14 @@ void LeanChannel::on_init(const FrameReader::Frame& frame) {
   wake(init_waiting_);
 }
 
-Result<InvokeReply> LeanChannel::reply_of(const FrameReader::Frame& frame) {
+Result<InvokeReply> LeanChannel::reply_of(const FrameReader::Frame& frame) const {
   InvokeReply reply;
   reply.is_error = frame.head.type == FrameType::error;
   reply.output = frame.head.output;
   TRY_ASSIGN(auto body, parse_labelled_body(frame.body));
   if (frame.head.busy_micros > 0) reply.busy = std::chrono::microseconds(frame.head.busy_micros);
-  if (frame.oversized || body.rest.size() > response_max_bytes) {
-    return std::unexpected(response_too_large());
+  if (frame.oversized || body.rest.size() > bounds_.whole) {
+    return std::unexpected(response_too_large(bounds_.whole));
   }
   reply.payload = body.rest;
   if (reply.is_error) {

@@ -147,8 +147,11 @@ class FrameReader {
     std::string_view body;  // the first part of an oversized one: more than an answer may have
     bool oversized = false;
   };
+  FrameReader();
   // Calls `take` for every frame that is whole. Errors: as of parse_frame_head().
   Result<> feed(std::string_view bytes, const std::function<void(const Frame&)>& take);
+  // The longest answer that is kept whole.
+  void set_answer_max(std::size_t bytes);
 
  private:
   std::size_t gather(std::string_view bytes, std::size_t wanted);
@@ -156,6 +159,7 @@ class FrameReader {
   std::string held_;  // of a frame that is not whole
   FrameHead head_;
   std::size_t skip_ = 0;
+  std::size_t kept_bytes_;  // of a body
 };
 
 }  // namespace mayfly::guest

@@ -34,6 +34,11 @@ class LeanChannel final : public GuestChannel,
   void cancel() override {
     end(Error{ErrorKind::cancelled, "the guest's channel was cancelled", {}});
   }
+  void set_bounds(const AnswerBounds& bounds) override {
+    bounds_ = bounds;
+    socket_frames_.set_answer_max(bounds.whole);
+    pipe_frames_.set_answer_max(bounds.whole);
+  }
   // Bytes are read when the loop tells of them, with one exception.
   bool answer_was_told() const override { return !pulled_; }
 
@@ -84,7 +89,7 @@ class LeanChannel final : public GuestChannel,
   void on_pipes(const FrameReader::Frame& frame);
   Result<> open_pipes();
   void fail_corrupt(std::string message);
-  static Result<InvokeReply> reply_of(const FrameReader::Frame& frame);
+  Result<InvokeReply> reply_of(const FrameReader::Frame& frame) const;
 
   void on_stream(Event& event, const FrameReader::Frame& frame);
   static Result<InvokeReply> streamed_reply_of(Intake& intake, const FrameReader::Frame& frame);
@@ -134,6 +139,7 @@ class LeanChannel final : public GuestChannel,
   // Of all streamed answers together, where they come one after the other.
   std::uint64_t received_ = 0;
   std::uint64_t granted_ = 2 * limits::stream_window_bytes;
+  AnswerBounds bounds_;
   std::optional<Error> end_;  // nothing more comes, or nothing here can be trusted
   bool pulled_ = false;       // since the event under way was handed over
   // One for all that wait: set for a deadline that was the next one once, and set anew when it

@@ -13,7 +13,7 @@ void LeanChannel::on_stream(Event& event, const FrameReader::Frame& frame) {
     event.intake = std::make_unique<Intake>();
     auto& intake = *event.intake;
     intake.collects = event.stream == nullptr;
-    intake.limit = intake.collects ? response_max_bytes : limits::stream_response_bytes;
+    intake.limit = intake.collects ? bounds_.whole : bounds_.streamed;
     intake.to = intake.collects ? std::make_shared<AnswerStream>(loop_) : std::move(event.stream);
     intake.to->begin(body->label);
     return wake(event.waiting);

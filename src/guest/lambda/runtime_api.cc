@@ -106,6 +106,7 @@ class RuntimeApiChannel final : public GuestChannel, private ApiConnection::Hand
     calls_.emplace(loop_);
     connections_max_ += static_cast<std::size_t>(most);
   }
+  void set_bounds(const AnswerBounds& bounds) override { bounds_ = bounds; }
   bool serve_extensions(ExtensionApi& api) override {
     extensions_ = &api;
     return true;
@@ -116,6 +117,7 @@ class RuntimeApiChannel final : public GuestChannel, private ApiConnection::Hand
   std::optional<ApiAnswer> on_head(const ApiRequest& request) override;
   bool on_piece(ApiConnection& from, const ApiRequest& request, std::string_view bytes) override;
   void on_request(ApiConnection& from, ApiRequest request) override;
+  std::size_t body_max_bytes() const override { return bounds_.whole; }
   void on_closed(ApiConnection& connection) override;
 
   void add_connection(io::Fd fd);
@@ -138,6 +140,7 @@ class RuntimeApiChannel final : public GuestChannel, private ApiConnection::Hand
   bool delivered_ = false;
   // Of a streamed answer: the connection that brings it, and what it has brought.
   ApiConnection* streaming_ = nullptr;
+  AnswerBounds bounds_;
   std::uint64_t streamed_ = 0;
   std::optional<Result<InvokeReply>> reply_;
   io::Event call_done_;
@@ -233,7 +236,7 @@ bool RuntimeApiChannel::on_piece(ApiConnection& from, const ApiRequest& request,
   if (streaming_ != nullptr && streaming_ != &from) return false;
   AnswerStream& to = *event_->stream;
   streaming_ = &from;
-  push_piece(to, request, bytes, streamed_);
+  push_piece(to, request, bytes, streamed_, bounds_);
   if (to.flow.waiting() < 2 * limits::stream_window_bytes) return true;
   from.pause();
   to.flow.on_take([this] {
@@ -312,7 +315,7 @@ void RuntimeApiChannel::take_response(ApiConnection& from, ApiRequest request) {
     return;
   }
   let_go();
-  auto taken = guest::take_response(std::move(request), event_->stream.get(), streamed_);
+  auto taken = guest::take_response(std::move(request), event_->stream.get(), streamed_, bounds_);
   finish_call(std::move(taken.reply));
   from.answer(taken.answer);
 }
@@ -322,7 +325,7 @@ void RuntimeApiChannel::take_error(ApiConnection& from, ApiRequest request) {
     std::string id(find_target(request.method, request.path).request_id);
     return calls_->error(from, std::move(request), id);
   }
-  auto taken = guest::take_error(std::move(request));
+  auto taken = guest::take_error(std::move(request), bounds_);
   finish_call(std::move(taken.reply));
   from.answer(taken.answer);
 }

@@ -25,6 +25,10 @@ class WrappedChannel final : public GuestChannel {
     lean_->share(most);
     api_->share(most);
   }
+  void set_bounds(const AnswerBounds& bounds) override {
+    lean_->set_bounds(bounds);
+    api_->set_bounds(bounds);
+  }
   bool serve_extensions(ExtensionApi& api) override { return api_->serve_extensions(api); }
 
   void prepare_ahead() override { spoken_->prepare_ahead(); }

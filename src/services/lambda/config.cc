@@ -2,11 +2,14 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <array>
+#include <limits>
 
 #include "base/limits.h"
 #include "functions/file_systems.h"
 #include "functions/package_store.h"
+#include "services/lambda/bounds.h"
 #include "services/lambda/managed.h"
 #include "services/lambda/snap_start.h"
 #include "services/lambda/text.h"
@@ -41,33 +44,20 @@ constexpr std::array reserved_keys{
     "LAMBDA_RUNTIME_DIR",
 };
 
-constexpr std::string_view environment_text =
-    "Lambda was unable to configure your environment "
-    "variables because the environment variables you have "
-    "provided ";
-
 ApiResult<void> apply_environment(const model::Environment& given, Version& version) {
-  std::map<std::string, std::string> variables;
-  std::string measured = "{";
+  Variables variables;
   std::string reserved;
   for (const auto& [key, value] : given.variables()) {
     if (std::ranges::find(reserved_keys, key) != reserved_keys.end()) {
       reserved += (reserved.empty() ? "" : ", ") + std::string(key);
     }
-    if (measured.size() > 1) measured += ",";
-    measured += json_quoted(key) + ":" + json_quoted(value);
     variables.emplace(key, value);
   }
-  measured += "}";
   if (!reserved.empty()) {
     return refuse(invalid(fmt::format(
         "{}contains reserved keys that are currently not supported for modification. Reserved keys "
         "used in this request: {}",
         environment_text, reserved)));
-  }
-  if (measured.size() > limits::environment_bytes) {
-    return refuse(invalid(
-        fmt::format("{}exceeded the 4KB limit. String measured: {}", environment_text, measured)));
   }
   version.environment = std::move(variables);
   return {};
@@ -167,40 +157,19 @@ ApiResult<void> apply_common(const Request& in, Version& version) {
   if (auto value = in.runtime()) version.runtime = *value;
   if (auto value = in.handler()) version.handler = *value;
   if (auto value = in.role()) version.role = *value;
-  if (auto value = in.timeout()) {
-    int most =
-        is_managed(version) ? limits::managed_timeout_max_seconds : limits::timeout_max_seconds;
-    if (*value < 1 || *value > most) {
-      return refuse(
-          constraint(std::to_string(*value), "timeout",
-                     fmt::format("Member must have value less than or equal to {}", most)));
-    }
-    version.timeout_seconds = static_cast<int>(*value);
-  }
-  if (auto value = in.memory_size()) {
-    int most = is_managed(version) ? limits::managed_memory_max_mb : limits::memory_max_mb;
-    if (*value < limits::memory_min_mb || *value > most) {
-      return refuse(
-          constraint(std::to_string(*value), "memorySize",
-                     *value < limits::memory_min_mb
-                         ? fmt::format("Member must have value greater than or equal to {}",
-                                       limits::memory_min_mb)
-                         : fmt::format("Member must have value less than or equal to {}", most)));
-    }
-    version.memory_mb = static_cast<int>(*value);
-  }
+  // As they are; check_bounds() follows when it is known what holds for this version.
+  auto number = [](std::int64_t value) {
+    return static_cast<int>(std::clamp<std::int64_t>(value, 0, std::numeric_limits<int>::max()));
+  };
+  if (auto value = in.timeout()) version.timeout_seconds = number(*value);
+  if (auto value = in.memory_size()) version.memory_mb = number(*value);
   if (auto storage = in.ephemeral_storage()) {
-    auto size = storage->size().value_or(limits::tmp_min_mb);
-    if (size < limits::tmp_min_mb || size > limits::tmp_max_mb) {
-      return refuse(constraint(std::to_string(size), "ephemeralStorage.size",
-                               fmt::format("Member must have value between {} and {}",
-                                           limits::tmp_min_mb, limits::tmp_max_mb)));
-    }
-    version.tmp_mb = static_cast<int>(size);
+    version.tmp_mb = number(storage->size().value_or(limits::tmp_min_mb));
   }
   if (auto environment = in.environment()) {
     if (auto refused = apply_environment(*environment, version); !refused) return refused;
   }
+  if (auto fits = check_bounds(version); !fits) return fits;
   if (auto snap = in.snap_start()) {
     version.snap_start = snap->apply_on().value_or("None") == "PublishedVersions";
   }
@@ -357,22 +326,6 @@ model::FunctionConfiguration describe(const Version& version, const std::string&
   if (auto capacity = describe_capacity(version)) out.set_capacity_provider_config(*capacity);
   if (with_state) describe_state(version, out);
   return out;
-}
-
-// Function and layers share one bound.
-ApiResult<void> check_unzipped(const functions::Version& version) {
-  std::uint64_t layers = 0;
-  for (const auto& layer : version.layers) layers += layer.package.unzipped_bytes;
-  if (layers >= limits::package_unzipped_bytes) {
-    return refuse(invalid(fmt::format("Layers consume more than the available size of {} bytes",
-                                      limits::package_unzipped_bytes)));
-  }
-  std::uint64_t total = layers + version.package.unzipped_bytes;
-  if (total < limits::package_unzipped_bytes) return {};
-  return refuse(
-      invalid(fmt::format("Function code combined with layers exceeds the maximum allowed "
-                          "size of {} bytes. The actual size is {} bytes.",
-                          limits::package_unzipped_bytes, total)));
 }
 
 ApiResult<void> check_role(std::string_view role, const AccountId& account) {

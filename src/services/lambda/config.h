@@ -22,8 +22,6 @@ model::FunctionConfiguration describe(const functions::Version& version, const s
 
 std::string_view state_name(functions::State state);
 
-// Function and layers share one bound on their unzipped size.
-ApiResult<void> check_unzipped(const functions::Version& version);
 // While $LATEST has its runtime chosen by hand, neither that nor the architecture changes
 // (developer guide, "Rolling back a Lambda runtime version").
 ApiResult<void> check_manual_runtime(const functions::Version& before,

@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "services/lambda/bounds.h"
 #include "services/lambda/config.h"
 #include "services/lambda/managed.h"
 #include "services/lambda/names.h"
@@ -13,12 +14,13 @@
 namespace mayfly::lambda {
 
 io::Task<ApiResult<functions::PackageRef>> Service::add_package(std::string zip,
-                                                                std::string_view operation) {
+                                                                std::string_view operation,
+                                                                std::uint64_t unzipped_max) {
   if (zip.size() > limits::package_zip_bytes) {
     // The cloud states the bound of the request, in which the zip travels as base64.
     co_return refuse(too_large((limits::package_zip_bytes * 4 + 2) / 3, operation));
   }
-  auto added = co_await deps_.packages.add(std::move(zip), limits::package_unzipped_bytes);
+  auto added = co_await deps_.packages.add(std::move(zip), unzipped_max);
   if (!added) co_return refuse(from(added.error()));
   co_return *added;
 }
@@ -48,7 +50,8 @@ io::Task<ApiResult<functions::PackageRef>> Service::package_of(const Call& call,
   if (!code.zip_file()) {
     co_return refuse(invalid("Please provide a source for function code."));
   }
-  co_return co_await add_package(std::string(*code.zip_file()), operation);
+  co_return co_await add_package(std::string(*code.zip_file()), operation,
+                                 bounds_of(version).unzipped_bytes);
 }
 
 // Refused here and not at the first call: whoever deploys can do something about it.
@@ -58,6 +61,13 @@ ApiResult<void> Service::check_runtime(const FunctionName& name, const std::stri
   if (!warning) return refuse(invalid(warning.error().message));
   if (!warning->empty()) log::warn("lambda", "function {}: {}", name.str(), *warning);
   return {};
+}
+
+ApiResult<void> Service::check_strictness(const Version& version) const {
+  if (!deps_.settings.strict || !is_unbound(version.environment)) return {};
+  return refuse(
+      invalid("This server keeps every function within the cloud's limits (--strict): "
+              "MAYFLY_UNBOUND cannot be set."));
 }
 
 model::FunctionConfiguration Service::describe_whole(const Version& version,
@@ -83,11 +93,11 @@ ApiResult<void> Service::check_architectures(const std::vector<std::string_view>
 }
 
 ApiResult<std::vector<functions::LayerRef>> Service::layers_of(std::vector<std::string_view> arns,
-                                                               const Call& call) const {
+                                                               const Call& call,
+                                                               const Bounds& bounds) const {
   std::vector<functions::LayerRef> layers;
-  if (arns.size() > static_cast<std::size_t>(limits::layers_per_function)) {
-    return refuse(
-        invalid(fmt::format("Cannot reference more than {} layers.", limits::layers_per_function)));
+  if (arns.size() > static_cast<std::size_t>(bounds.layers)) {
+    return refuse(invalid(fmt::format("Cannot reference more than {} layers.", bounds.layers)));
   }
   std::map<std::string, std::string_view> families;
   for (std::string_view arn : arns) {
@@ -138,12 +148,13 @@ Service::Answer Service::create_function(Call& call, Record input) {
   Version& latest = function.latest;
   latest.name = ref.name;
   CO_TRY(apply(in, latest));
+  CO_TRY(check_strictness(latest));
   if (!latest.is_image()) CO_TRY(check_runtime(ref.name, latest.runtime));
   CO_TRY(check_role(latest.role, call.scope.account));
   CO_TRY(check_file_systems(in.file_system_configs(), call.scope));
   CO_TRY(check_architectures(in.architectures()));
   if (!in.architectures().empty()) latest.architecture = in.architectures().front();
-  CO_TRY_ASSIGN(latest.layers, layers_of(in.layers(), call));
+  CO_TRY_ASSIGN(latest.layers, layers_of(in.layers(), call, bounds_of(latest)));
   for (const auto& [key, value] : in.tags()) function.tags.emplace(key, value);
   CO_TRY(check_tags(function.tags));
   if (deps_.registry.find(ref.scope, ref.name)) {

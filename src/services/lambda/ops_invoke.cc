@@ -1,6 +1,6 @@
 // Invoke, and its deprecated asynchronous elder.
-#include "base/limits.h"
 #include "services/lambda/invoke_input.h"
+#include "services/lambda/runnable.h"
 #include "services/lambda/service.h"
 #include "services/lambda/text.h"
 
@@ -11,10 +11,9 @@ Service::Answer Service::invoke(Call& call, Record input) {
   if (in.durable_execution_name()) co_return refuse(unbuilt("DurableExecutionName"));
   std::string type(in.invocation_type().value_or("RequestResponse"));
   std::string_view payload = in.payload().value_or("");
-  std::size_t most =
-      type == "Event" ? limits::invoke_async_payload_bytes : limits::invoke_sync_payload_bytes;
-  if (payload.size() > most) co_return refuse(too_large(most, "InvokeFunction"));
   CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name(), in.qualifier()));
+  CO_TRY(check_size(ref, type == "Event" ? Kept::async : Kept::sync, payload.size(),
+                    "InvokeFunction"));
   CO_TRY(require_qualifier(ref));
   CO_TRY(check_tenant(ref, in.tenant_id()));
   if (!payload.empty()) {
@@ -42,7 +41,8 @@ Service::Answer Service::invoke(Call& call, Record input) {
   CO_TRY_ASSIGN(Invocation ready, co_await prepare(ref, call.deadline));
   invoke::Request request{.event = std::move(event),
                           .invoked_arn = ready.invoked_arn,
-                          .want_log_tail = in.log_type().value_or("") == "Tail"};
+                          .want_log_tail = in.log_type().value_or("") == "Tail",
+                          .caller = calling_function(call)};
   auto outcome = co_await deps_.invoker.invoke(std::move(ready.runnable), std::move(request));
   if (!outcome) co_return refuse(platform_error(outcome.error()));
   out.set_status_code(200);
@@ -54,6 +54,21 @@ Service::Answer Service::invoke(Call& call, Record input) {
   if (in.log_type().value_or("") == "Tail") out.set_log_result(base64(outcome->log_tail));
   out.set_payload(std::move(outcome->payload));
   co_return std::move(out).take();
+}
+
+const Bounds& Service::bounds_for(const FunctionRef& ref) const {
+  auto version = require_version(ref);
+  return version ? bounds_of(**version) : bounds_of(false);
+}
+
+// Hardly any event is beyond the cloud's limits: the function is looked at for those alone.
+ApiResult<void> Service::check_size(const FunctionRef& ref, Kept kept, std::size_t bytes,
+                                    std::string_view operation) const {
+  auto most = [kept](const Bounds& bounds) {
+    return kept == Kept::async ? bounds.async_payload_bytes : bounds.sync_payload_bytes;
+  };
+  if (bytes <= most(bounds_of(false)) || bytes <= most(bounds_for(ref))) return {};
+  return refuse(too_large(most(bounds_for(ref)), operation));
 }
 
 ApiResult<void> Service::check_tenant(const FunctionRef& ref,
@@ -84,10 +99,8 @@ Service::Answer Service::invoke_event(FunctionRef ref, events::Event event) {
 Service::Answer Service::invoke_async(Call& call, Record input) {
   model::InvokeAsyncRequest in(std::move(input));
   std::string_view payload = in.invoke_args().value_or("");
-  if (payload.size() > limits::invoke_async_payload_bytes) {
-    co_return refuse(too_large(limits::invoke_async_payload_bytes, "InvokeAsync"));
-  }
   CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name()));
+  CO_TRY(check_size(ref, Kept::async, payload.size(), "InvokeAsync"));
   CO_TRY(require_qualifier(ref));
   CO_TRY(check_tenant(ref, std::nullopt));
   CO_TRY(check_payload(payload));

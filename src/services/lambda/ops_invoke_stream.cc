@@ -1,6 +1,6 @@
 // InvokeWithResponseStream: the answer as an event stream, while the function makes it.
-#include "base/limits.h"
 #include "services/lambda/invoke_input.h"
+#include "services/lambda/runnable.h"
 #include "services/lambda/service.h"
 #include "services/lambda/text.h"
 #include "wire/event_stream.h"
@@ -59,10 +59,8 @@ class EventStream final : public io::BodySource {
 Service::Answer Service::invoke_with_response_stream(Call& call, Record input) {
   model::InvokeWithResponseStreamRequest in(std::move(input));
   std::string_view payload = in.payload().value_or("");
-  if (payload.size() > limits::invoke_sync_payload_bytes) {
-    co_return refuse(too_large(limits::invoke_sync_payload_bytes, "InvokeWithResponseStream"));
-  }
   CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name(), in.qualifier()));
+  CO_TRY(check_size(ref, Kept::sync, payload.size(), "InvokeWithResponseStream"));
   CO_TRY(require_qualifier(ref));
   CO_TRY(check_tenant(ref, in.tenant_id()));
   if (!payload.empty()) {
@@ -87,6 +85,7 @@ Service::Answer Service::invoke_with_response_stream(Call& call, Record input) {
   CO_TRY_ASSIGN(Invocation ready, co_await prepare(ref, call.deadline));
   request.invoked_arn = ready.invoked_arn;
   request.want_log_tail = want_log;
+  request.caller = calling_function(call);
   auto running = deps_.invoker.invoke_streaming(std::move(ready.runnable), std::move(request));
   co_await running->answer.head.wait();
   if (!running->answer.begun && !*running->result) {

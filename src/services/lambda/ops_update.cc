@@ -1,5 +1,6 @@
 // Functions: new code, new configuration.
 #include "base/limits.h"
+#include "services/lambda/bounds.h"
 #include "services/lambda/config.h"
 #include "services/lambda/managed.h"
 #include "services/lambda/runnable.h"
@@ -91,7 +92,7 @@ Service::Answer Service::update_function_configuration(Call& call, Record input)
   model::UpdateFunctionConfigurationRequest in(std::move(input));
   CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name()));
   ref.qualifier.clear();
-  CO_TRY(require(ref));
+  CO_TRY_ASSIGN(const Function* function, require(ref));
   if (in.role()) {
     CO_TRY(check_role(*in.role(), call.scope.account));
   }
@@ -101,7 +102,9 @@ Service::Answer Service::update_function_configuration(Call& call, Record input)
   }
   std::vector<functions::LayerRef> layers;
   if (in.has_layers()) {
-    CO_TRY_ASSIGN(layers, layers_of(in.layers(), call));
+    Version next = function->latest;
+    CO_TRY(apply(in, next));
+    CO_TRY_ASSIGN(layers, layers_of(in.layers(), call, bounds_of(next)));
   }
   Version shown;
   functions::CapacityProviders::Hold capacity;  // until it is written
@@ -116,6 +119,12 @@ Service::Answer Service::update_function_configuration(Call& call, Record input)
     Version& latest = changed.latest;
     Version before = latest;
     if (auto applied = apply(in, latest); !applied) return applied;
+    if (auto strict = check_strictness(latest); !strict) return strict;
+    if (latest.layers.size() > static_cast<std::size_t>(bounds_of(latest).layers) &&
+        !in.has_layers()) {
+      return refuse(
+          invalid(fmt::format("Cannot reference more than {} layers.", bounds_of(latest).layers)));
+    }
     auto held = hold_capacity(ref.scope, latest);
     if (!held) return refuse(held.error());
     capacity = *std::move(held);

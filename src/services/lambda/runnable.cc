@@ -1,5 +1,6 @@
 #include "services/lambda/runnable.h"
 
+#include "services/lambda/bounds.h"
 #include "services/lambda/managed.h"
 #include "services/lambda/service.h"
 #include "services/lambda/snap_start.h"
@@ -8,6 +9,14 @@ namespace mayfly::lambda {
 
 std::string concurrency_key(const Scope& scope, const FunctionName& name) {
   return fmt::format("{}/{}/{}", scope.account.str(), scope.region.str(), name.str());
+}
+
+std::string calling_function(const api::Call& call) {
+  if (call.caller.kind != api::Caller::Kind::role_session) return {};
+  if (call.caller.account != call.scope.account) return {};
+  std::string_view session = call.caller.arn;
+  session.remove_prefix(session.rfind('/') + 1);
+  return concurrency_key(call.scope, FunctionName(std::string(session)));
 }
 
 std::string pool_key(const Scope& scope, const functions::Version& version, bool provisioned) {
@@ -69,6 +78,7 @@ invoke::Runnable make_runnable(const functions::Function& function,
   out.managed = is_managed(version);
   out.kept = version.environments_least.value_or(0);
   out.most = version.environments_most;
+  out.unbound = is_unbound(version.environment);
   return out;
 }
 
@@ -107,6 +117,7 @@ io::Task<Result<invoke::Runnable>> Service::runnable(FunctionRef ref,
     out.mounts.push_back({std::move(folder), std::move(mount.path)});
   }
   CO_TRY(co_await put_code(std::move(version), out));
+  out.extensions = invoke::external_extensions(out);
   co_return out;
 }
 

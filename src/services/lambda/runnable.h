@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include "api/operation.h"
 #include "functions/model.h"
 #include "invoke/invoker.h"
 
@@ -14,6 +15,9 @@ inline bool is_built_in(const functions::LayerRef& layer) { return layer.package
 
 // What reserved concurrency counts by, and what retire() names.
 std::string concurrency_key(const Scope& scope, const FunctionName& name);
+// The function that makes this call with its own credentials, by the same key; empty: somebody
+// else.
+std::string calling_function(const api::Call& call);
 // Environments are shared while version, code and configuration are the same; those of a version
 // with provisioned concurrency are initialised for that.
 std::string pool_key(const Scope& scope, const functions::Version& version, bool provisioned);

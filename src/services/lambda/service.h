@@ -23,6 +23,7 @@
 #include "guard/guard.h"
 #include "invoke/invoker.h"
 #include "io/park.h"
+#include "services/lambda/bounds.h"
 #include "services/lambda/errors.h"
 #include "services/lambda/names.h"
 #include "services/lambda/raw.h"
@@ -40,6 +41,7 @@ struct Settings {
   std::vector<std::string> host_suffixes{"localhost", "localhost.localstack.cloud"};
   // Code.ImageUri may be a path of this machine.
   bool image_paths = false;
+  bool strict = false;  // no function is unbound (bounds.h)
 };
 
 struct Deps {
@@ -232,7 +234,8 @@ class Service final : public guard::ResourcePolicies {
                                                                std::string_view arn) const;
 
   io::Task<ApiResult<functions::PackageRef>> add_package(std::string zip,
-                                                         std::string_view operation);
+                                                         std::string_view operation,
+                                                         std::uint64_t unzipped_max);
   // The code of a zip function, or of one of a container image (which `version` says).
   io::Task<ApiResult<functions::PackageRef>> package_of(const Call& call, model::FunctionCode code,
                                                         Version version,
@@ -245,7 +248,15 @@ class Service final : public guard::ResourcePolicies {
   model::FunctionCodeLocation code_location(const Call& call, const Version& version) const;
   // The layers' records in order, checked against each other and `here`.
   ApiResult<std::vector<functions::LayerRef>> layers_of(std::vector<std::string_view> arns,
-                                                        const Call& call) const;
+                                                        const Call& call,
+                                                        const Bounds& bounds) const;
+  // Where the server keeps all within the cloud's limits.
+  ApiResult<void> check_strictness(const Version& version) const;
+  // An event for this function, which may be unbound.
+  enum class Kept { sync, async };
+  ApiResult<void> check_size(const FunctionRef& ref, Kept kept, std::size_t bytes,
+                             std::string_view operation) const;
+  const Bounds& bounds_for(const FunctionRef& ref) const;
   ApiResult<void> check_architectures(const std::vector<std::string_view>& given) const;
   void stamp(Version& version) const;  // revision id, time of change, configuration digest
   Version& publish(Function& function, std::string_view description) const;

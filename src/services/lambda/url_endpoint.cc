@@ -99,7 +99,7 @@ io::Task<RawResponse> Service::run_url(RawRequest request, FunctionRef ref,
   if (auto early = preflight(url.cors_json, request)) co_return std::move(*early);
   api::Caller caller;
   if (!url_allowed(request, ref, url, caller)) co_return url_error(403, forbidden_text);
-  if (request.body.size() > limits::invoke_sync_payload_bytes) {
+  if (!check_size(ref, Kept::sync, request.body.size(), "InvokeFunctionUrl")) {
     co_return url_error(413, "Request Entity Too Large");
   }
   bool iam = url.auth_type == "AWS_IAM";

@@ -219,6 +219,23 @@ class Versions(Compat):
         seen = {self.invoke(name, Qualifier="split")[1]["ExecutedVersion"] for _ in range(60)}
         self.assertEqual(seen, {"1", "2"})  # wrong once in 10^18 runs
 
+    def test_a_weighted_alias_over_many_calls(self):
+        client = self.client()
+        name = self.create(client=client)
+        client.publish_version(FunctionName=name)
+        client.update_function_configuration(FunctionName=name, Description="changed")
+        self.updated(name, client)
+        client.publish_version(FunctionName=name)
+        client.create_alias(FunctionName=name, Name="split", FunctionVersion="1",
+                            RoutingConfig={"AdditionalVersionWeights": {"2": 0.2}})
+        calls = 600
+        ran = [self.invoke(name, client=client, Qualifier="split")[1]["ExecutedVersion"]
+               for _ in range(calls)]
+        second = ran.count("2")
+        expected = calls * 0.2
+        chi_square = (second - expected) ** 2 * (1 / expected + 1 / (calls - expected))
+        self.assertLess(chi_square, 23.9, second)  # wrong once in a million runs
+
 
 class Layers(Compat):
     def test_layer_is_seen_by_the_function(self):
