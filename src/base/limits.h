@@ -78,7 +78,7 @@ inline constexpr int instance_processes = 1024;
 // memory.
 inline constexpr std::size_t unbound_sync_payload_bytes = 64 * mib;
 inline constexpr std::size_t unbound_async_payload_bytes = 16 * mib;
-inline constexpr std::size_t unbound_unzipped_bytes = 10 * 1024 * mib;  // as container images
+inline constexpr std::size_t unbound_unzipped_bytes = 10'240 * mib;  // as container images
 inline constexpr std::size_t unbound_environment_bytes = 1 * mib;  // execve(2): a quarter of 8 MiB
 inline constexpr std::size_t unbound_variable_bytes = 128 * kib - 1;  // … MAX_ARG_STRLEN
 inline constexpr int unbound_layers_per_function = 50;

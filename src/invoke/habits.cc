@@ -104,6 +104,7 @@ std::shared_ptr<Habits> AllHabits::of(const std::string& concurrency_key) {
   if (known_.size() >= functions_kept) {
     // A tenth at once, so that this is seldom; those in use are held by their groups.
     std::vector<MonoTime> uses;
+    uses.reserve(known_.size());
     for (const auto& [key, habits] : known_) uses.push_back(habits->last_use);
     auto tenth = uses.begin() + static_cast<std::ptrdiff_t>(uses.size() / 10);
     std::ranges::nth_element(uses, tenth);
