@@ -75,6 +75,8 @@ class Cloud {
   std::unique_ptr<guard::Guard> guard_;
   std::unique_ptr<functions::PackageStore> packages_;
   std::unique_ptr<functions::Registry> registry_;
+  std::optional<functions::Mappings> mappings_;
+  events::Switchboard switchboard_;
   std::optional<sandbox::RuntimeCatalog> runtimes_;
   std::unique_ptr<sandbox::Launcher> launcher_;
   std::unique_ptr<invoke::Invoker> invoker_;
