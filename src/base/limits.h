@@ -186,6 +186,13 @@ inline constexpr std::size_t sqs_moves_listed = 10;
 // number alone, and read from the store when these are few.
 inline constexpr std::size_t sqs_window = 20'000;
 
+// Event source mappings of queues (Lambda developer guide, "Using Lambda with Amazon SQS").
+inline constexpr std::size_t mapping_batches_first = 5;          // in flight at first …
+inline constexpr std::int64_t mapping_batches_per_minute = 300;  // … and so many more a minute
+inline constexpr std::size_t mapping_batches_max = 1250;
+inline constexpr std::size_t mapping_filters = 5;
+inline constexpr int mapping_fifo_items = 10;  // of a batch; of others without a window
+
 // sandbox/: jails of one launcher at a time, and its messages.
 inline constexpr std::size_t sandbox_jails = 4096;
 inline constexpr std::size_t sandbox_listeners = 16;            // per jail

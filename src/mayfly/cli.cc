@@ -21,6 +21,7 @@ struct Given {
   cli::LogsOptions logs;
   cli::DoctorOptions doctor;
   cli::TopOptions top;
+  cli::QueueOptions queue;
   ServerOptions server;
   std::string listen = "127.0.0.1:4566";
   std::string folder;
@@ -164,6 +165,26 @@ void add_image_verbs(CLI::App& app, Given& given) {
   remove->add_option("NAME", given.names, "repository:tag")->required();
 }
 
+void add_queue(CLI::App& app, Given& given) {
+  auto* queue = add_client_verb(app, given, "queue", "list, send, peek, redrive: queues by hand");
+  auto& options = given.queue;
+  queue->add_option("ACTION", options.action, "list, send, peek or redrive")
+      ->required()
+      ->check(CLI::IsMember({"list", "send", "peek", "redrive"}));
+  queue->add_option("NAME", options.name, "the queue, or its URL; of list: a prefix");
+  queue->add_option("BODY", options.body, "of send; - for standard input");
+  queue->add_option("-g,--group", options.group, "MessageGroupId");
+  queue->add_option("--deduplication", options.deduplication, "MessageDeduplicationId");
+  queue->add_option("--delay", options.delay_seconds, "seconds");
+  queue->add_option("-n,--most", options.most, "messages to look at")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  queue->add_flag("--force", options.force,
+                  "look although it counts as a receive of a queue with a dead-letter queue");
+  queue->add_option("--to", options.to, "queue that dead letters go to (where they came from)");
+  queue->add_option("--rate", options.rate, "messages a second");
+}
+
 void add_other_verbs(CLI::App& app, Given& given) {
   auto* doctor = add_client_verb(app, given, "doctor", "what this machine can enforce and run");
   doctor->add_option("--data", given.doctor.data_dir, "the server's data folder");
@@ -212,6 +233,7 @@ Result<int> run_verb(const std::string& verb, const CLI::App& app, Given& given)
   if (verb == "invoke") return cli::invoke(client, given.invoke);
   if (verb == "logs") return cli::logs(client, given.logs);
   if (verb == "lint") return cli::lint(client, given.lint);
+  if (verb == "queue") return cli::queue(client, given.queue);
   if (verb == "top") return cli::top(client, given.top);
   if (verb == "ls") return cli::list(client, given.names_only);
   return cli::remove(client, given.names);
@@ -239,6 +261,7 @@ int run_cli(int argc, char** argv) {
   add_server(app, given);
   add_function_verbs(app, given);
   add_image_verbs(app, given);
+  add_queue(app, given);
   add_other_verbs(app, given);
   try {  // CLI11 reports by exceptions
     app.parse(argc, argv);

@@ -41,6 +41,20 @@ struct LogsOptions {
 };
 Result<int> logs(Client& client, const LogsOptions& options);
 
+struct QueueOptions {
+  std::string action;  // list, send, peek, redrive
+  std::string name;    // of the queue, or its URL; of list: a prefix
+  std::string body;    // of send; "-" for standard input
+  std::string group;
+  std::string deduplication;
+  int delay_seconds = -1;  // negative: the queue's own
+  int most = 10;           // of peek
+  bool force = false;
+  std::string to;  // of redrive; empty: where they came from
+  int rate = 0;    // messages per second, 0: as fast as it goes
+};
+Result<int> queue(Client& client, const QueueOptions& options);
+
 Result<int> list(Client& client, bool names_only);
 Result<int> remove(Client& client, const std::vector<std::string>& names);
 Result<int> create(const std::string& folder, const std::string& language, bool json);

@@ -9,6 +9,7 @@
 #include "io/fd.h"
 #include "services/identity/service.h"
 #include "services/logs/service.h"
+#include "services/sqs/feed.h"
 #include "services/sqs/service.h"
 
 namespace mayfly {
@@ -59,6 +60,7 @@ io::Task<Result<>> Cloud::open_state() {
   file_systems_.emplace(workers_, data_dir_);
   CO_TRY_ASSIGN(images_, functions::open_image_store(loop_, *state_, workers_, data_dir_));
   CO_TRY_ASSIGN(registry_, functions::open_registry(loop_, *state_));
+  CO_TRY(mappings_.emplace(*state_).load());
   co_return Result<>{};
 }
 
@@ -147,6 +149,8 @@ void Cloud::open_front() {
                               .settings = {.host_suffixes = options_.host_suffixes,
                                            .dev = options_.dev,
                                            .default_region = Region(options_.default_region)}});
+  switchboard_.add_source(
+      "sqs", [this](std::string_view arn) { return services::sqs::source_of(*queues_, arn); });
   lambda_ = std::make_unique<lambda::Service>(lambda::Deps{
       .loop = loop_,
       .random = random_,
@@ -170,7 +174,9 @@ void Cloud::open_front() {
         TRY_ASSIGN(auto choice, choose_runtime(identifier));
         return sandbox::runtime_version_arn(*choice.pack, identifier, region.str());
       },
-      .unsigned_deployed = count_unsigned()});
+      .unsigned_deployed = count_unsigned(),
+      .mappings = &*mappings_,
+      .switchboard = &switchboard_});
   policies_by_service_.add("lambda", *lambda_);
   policies_by_service_.add("sqs", queue_policies_.emplace(*queues_));
   guard_->set_resource_policies(policies_by_service_);
@@ -284,10 +290,12 @@ std::string Cloud::packs_dir() const {
 io::Task<void> Cloud::close() {
   Deadline deadline = loop_.now() + limits::shutdown_grace;
   // Callers first: what they started still finds everything below alive.
+  if (lambda_) lambda_->stop_sources();
   if (queues_) queues_->release();  // nobody waits for messages any more
   if (front_) co_await front_->close(deadline);
   if (lambda_) co_await lambda_->close();
   if (invoker_) co_await invoker_->close(deadline);
+  if (lambda_) co_await lambda_->close_sources();
   if (queues_) co_await queues_->close();
   if (launcher_) co_await launcher_->close();
   if (logs_) co_await logs_->close();

@@ -79,6 +79,8 @@ class Cloud {
   std::optional<functions::FileSystems> file_systems_;
   std::unique_ptr<functions::ImageStore> images_;
   std::unique_ptr<functions::Registry> registry_;
+  std::optional<functions::Mappings> mappings_;
+  events::Switchboard switchboard_;
   std::optional<sandbox::RuntimeCatalog> runtimes_;
   std::unique_ptr<sandbox::Launcher> launcher_;
   std::unique_ptr<invoke::Invoker> invoker_;

@@ -65,6 +65,7 @@ api::Service Service::operations() {
   api::Service service{.model = &model::model, .handlers = {}};
   add_code_signing(service);
   add_capacity(service);
+  if (sources_) sources_->add_to(service);
   for (const auto& [name, member] : rows) {
     service.handlers[name] = [this, member](Call& call, Record input) {
       return (this->*member)(call, std::move(input));

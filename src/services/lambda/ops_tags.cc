@@ -10,9 +10,7 @@ constexpr std::size_t tag_key_chars = 128;
 constexpr std::size_t tag_value_chars = 256;
 
 ApiResult<FunctionRef> taggable(std::string_view resource, const Scope& here) {
-  if (resource.find(":event-source-mapping:") != resource.npos) {
-    return refuse(resource_not_found());
-  }
+  if (EventSources::is_arn(resource)) return refuse(resource_not_found());
   auto ref = parse_function(resource, {}, here);
   if (ref && !ref->qualifier.empty()) {
     return refuse(
@@ -56,6 +54,12 @@ Service::Answer Service::tag_resource(Call& call, Record input) {
     CO_TRY(co_await change_capacity(call.scope, resource, add));
     co_return Record();
   }
+  if (sources_ && EventSources::is_arn(resource)) {
+    CO_TRY_ASSIGN(auto tags, sources_->tags(call.scope, resource));
+    for (const auto& [key, value] : in.tags()) tags[std::string(key)] = value;
+    CO_TRY(co_await sources_->set_tags(call.scope, resource, std::move(tags)));
+    co_return Record();
+  }
   CO_TRY_ASSIGN(FunctionRef ref, taggable(resource, call.scope));
   CO_TRY(co_await change(ref, add));
   co_return Record();
@@ -74,6 +78,12 @@ Service::Answer Service::untag_resource(Call& call, Record input) {
   }
   if (is_capacity_provider_arn(resource)) {
     CO_TRY(co_await change_capacity(call.scope, resource, take_away));
+    co_return Record();
+  }
+  if (sources_ && EventSources::is_arn(resource)) {
+    CO_TRY_ASSIGN(auto tags, sources_->tags(call.scope, resource));
+    for (std::string_view key : in.tag_keys()) tags.erase(std::string(key));
+    CO_TRY(co_await sources_->set_tags(call.scope, resource, std::move(tags)));
     co_return Record();
   }
   CO_TRY_ASSIGN(FunctionRef ref, taggable(resource, call.scope));
@@ -95,6 +105,11 @@ Service::Answer Service::list_tags(Call& call, Record input) {
     const auto* provider = find_capacity(call.scope, resource);
     if (!provider) co_return refuse(resource_not_found());
     out.set_tags(provider->tags);
+    co_return std::move(out).take();
+  }
+  if (sources_ && EventSources::is_arn(resource)) {
+    CO_TRY_ASSIGN(auto tags, sources_->tags(call.scope, resource));
+    out.set_tags(std::move(tags));
     co_return std::move(out).take();
   }
   CO_TRY_ASSIGN(FunctionRef ref, taggable(resource, call.scope));

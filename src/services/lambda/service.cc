@@ -27,6 +27,7 @@ Service::Service(Deps deps) : deps_(std::move(deps)), settled_(deps_.loop), task
     note_reservation(scope, name);
     follow_provisioned(scope, name);
   });
+  if (deps_.mappings != nullptr) sources_ = make_sources();
 }
 
 Service::~Service() = default;
@@ -49,13 +50,22 @@ io::Task<Result<>> Service::start() {
       snapshot_later(*function);
     }
   }
+  if (sources_) sources_->start();
   // No environment runs yet: what nobody refers to can go at once.
   return collect_packages(Duration::zero());
+}
+
+void Service::stop_sources() {
+  if (sources_) sources_->stop();
 }
 
 io::Task<void> Service::close() {
   settled_.wake_all(io::Wake::cancelled);
   return tasks_.close();
+}
+
+io::Task<void> Service::close_sources() {
+  if (sources_) co_await sources_->close();
 }
 
 ApiResult<FunctionRef> Service::named(const Call& call, std::optional<std::string_view> name,

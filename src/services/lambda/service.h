@@ -25,6 +25,7 @@
 #include "io/park.h"
 #include "services/lambda/bounds.h"
 #include "services/lambda/errors.h"
+#include "services/lambda/event_sources.h"
 #include "services/lambda/names.h"
 #include "services/lambda/raw.h"
 
@@ -63,6 +64,9 @@ struct Deps {
   // Code without a valid signature was deployed, or refused, where signatures are asked for.
   std::function<void(const Scope&, const FunctionName&, functions::SigningPolicy)>
       unsigned_deployed = {};
+  // Event source mappings, and what they read from. Absent: their operations are not offered.
+  functions::Mappings* mappings = nullptr;
+  const events::Switchboard* switchboard = nullptr;
 };
 
 class Service final : public guard::ResourcePolicies {
@@ -81,7 +85,11 @@ class Service final : public guard::ResourcePolicies {
 
   // Resumes what a crash left pending and removes packages nobody uses. Before serving.
   io::Task<Result<>> start();
+  // Event source mappings take nothing more from now on.
+  void stop_sources();
   io::Task<void> close();
+  // When the invoker has closed: until what they pushed has come to its end.
+  io::Task<void> close_sources();
 
   std::vector<guard::PolicyStatement> statements(std::string_view resource_arn) override;
   // For invoke/: what an event of the asynchronous queue runs.
@@ -295,6 +303,10 @@ class Service final : public guard::ResourcePolicies {
   // Resolves, waits until active and prepares.
   io::Task<ApiResult<Invocation>> prepare(FunctionRef ref, Deadline deadline);
   Answer invoke_event(FunctionRef ref, events::Event event);
+  // For event source mappings.
+  std::unique_ptr<EventSources> make_sources();
+  io::Task<Result<events::Outcome>> invoke_mapped(FunctionRef ref, std::string payload,
+                                                  std::string trace_header);
   // A tenant is named where, and only where, the function isolates them.
   ApiResult<void> check_tenant(const FunctionRef& ref,
                                std::optional<std::string_view> tenant_id) const;
@@ -327,6 +339,7 @@ class Service final : public guard::ResourcePolicies {
   std::string link_key_;  // of this run: links end with it
   io::ParkingLot settled_;
   io::TaskScope tasks_;
+  std::unique_ptr<EventSources> sources_;
   bool collecting_ = false;
   std::set<std::string> snapshotting_;  // versions whose init runs, by ARN
   std::map<Scope, std::map<FunctionName, int>> reserved_;

@@ -123,6 +123,16 @@ const Index::Item* Index::take(std::int64_t now_ms, std::int64_t until_ms, std::
   return &item;
 }
 
+void Index::put_back(std::uint64_t seq) {
+  auto found = items_.find(seq);
+  if (found == items_.end() || found->second.state != State::in_flight) return;
+  Item& item = found->second;
+  if (--item.receives == 0) item.first_ms = 0;
+  out_of_state(item);
+  make_ready(item);
+  tidy(*item.lane);
+}
+
 std::vector<std::uint64_t> Index::wake(std::int64_t now_ms) {
   std::vector<std::uint64_t> out;
   while (!due_.empty() && due_.begin()->first <= now_ms) {

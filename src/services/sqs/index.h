@@ -63,6 +63,8 @@ class Index {
   // one receive are taken with the same `round`: in a FIFO queue they may be of one group.
   const Item* take(std::int64_t now_ms, std::int64_t until_ms, std::uint64_t handle,
                    std::uint64_t round);
+  // As if it had not been taken just now.
+  void put_back(std::uint64_t seq);
   // What fell due became ready; answers which.
   std::vector<std::uint64_t> wake(std::int64_t now_ms);
   // In flight until then (now or before: ready).

@@ -1,5 +1,6 @@
 // Receiving, deleting, visibility.
 #include "services/sqs/service.h"
+#include "services/sqs/system_attributes.h"
 
 namespace mayfly::services::sqs {
 
@@ -50,29 +51,6 @@ ApiResult<Ask> read_ask(const Queue& queue, const model::ReceiveMessageRequest& 
 }
 
 using Names = std::set<std::string_view>;
-
-// All that is known of a message, of which `wanted` names a part.
-std::map<std::string, std::string> system_attributes(const Received& got, bool fifo,
-                                                     const Names& wanted) {
-  const auto& message = got.message;
-  std::map<std::string, std::string> out;
-  auto put = [&](std::string_view name, std::string value) {
-    if (value.empty() || (!wanted.contains("All") && !wanted.contains(name))) return;
-    out.emplace(name, std::move(value));
-  };
-  put("SenderId", message.sender_id);
-  put("SentTimestamp", fmt::format("{}", message.sent_ms));
-  put("ApproximateReceiveCount", fmt::format("{}", got.receives));
-  put("ApproximateFirstReceiveTimestamp", fmt::format("{}", got.first_ms));
-  put("MessageGroupId", message.group);
-  put("AWSTraceHeader", message.trace);
-  put("DeadLetterQueueSourceArn", message.source_arn);
-  if (fifo) {
-    put("SequenceNumber", sequence_text(message.seq));
-    put("MessageDeduplicationId", message.deduplication);
-  }
-  return out;
-}
 
 // "All", ".*", "NAME" or "PREFIX.*"
 bool selected(std::string_view name, const Names& wanted) {
@@ -156,7 +134,10 @@ Answer receive_message(Deps deps, api::Call& call, wire::Record input) {
   std::vector<model::Message> messages;
   for (auto& one : *got) {
     auto& out = messages.emplace_back();
-    auto chosen = system_attributes(one, queue->fifo(), system);
+    auto chosen = system_attributes(one, queue->fifo());
+    if (!system.contains("All")) {
+      std::erase_if(chosen, [&](const auto& item) { return !system.contains(item.first); });
+    }
     if (!chosen.empty()) out.set_attributes(chosen);
     put_attributes(one.message.attributes, attributes, out);
     out.set_message_id(one.message.id)

@@ -57,6 +57,7 @@ struct Received {
   std::string receipt;
   std::uint32_t receives = 0;
   std::int64_t first_ms = 0;
+  std::int64_t until_ms = 0;  // visible again then
 };
 
 struct Ask {
@@ -64,6 +65,8 @@ struct Ask {
   std::int64_t visibility_ms = 0;
   Duration wait{};
   std::string attempt{};  // ReceiveRequestAttemptId
+  // A message that does not fit ends the receive, and stays as if it had not been looked at.
+  std::function<bool(const Received&)> fits{};
 };
 
 class Queue : public std::enable_shared_from_this<Queue> {
@@ -88,6 +91,8 @@ class Queue : public std::enable_shared_from_this<Queue> {
   io::Task<Result<std::vector<Sent>>> send(std::vector<Message> messages);
   // throttled: too many are in flight (standard queues; a FIFO queue answers none).
   io::Task<Result<std::vector<Received>>> receive(Ask ask);
+  // What is there now, without waiting.
+  Result<std::vector<Received>> take(const Ask& ask);
   // Durable. Whatever is not there is removed already.
   io::Task<Result<>> remove(std::vector<std::uint64_t> seqs);
   // invalid: no handle of this queue.
@@ -150,7 +155,6 @@ class Queue : public std::enable_shared_from_this<Queue> {
   void put_deduplication(const std::string& key, const Deduplication& one, store::Batch& batch);
   void forget_deduplications(std::int64_t now, store::Batch& batch);
   Result<> load_deduplications();
-  Result<std::vector<Received>> take(const Ask& ask);
   std::optional<std::vector<Received>> take_again(const Ask& ask);
   Result<Received> read(const Index::Item& item);
   std::string receipt_of(const Index::Item& item) const;

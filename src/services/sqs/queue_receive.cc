@@ -66,6 +66,7 @@ Result<std::vector<Received>> Queue::take(const Ask& ask) {
   std::vector<Received> out;
   std::vector<std::uint64_t> doomed;
   ++round_;
+  if (backlog_ > 0 && index_.ready() < low_water) TRY(refill());
   while (out.size() < ask.most) {
     if (index_.in_flight() >= limits::sqs_in_flight) {
       if (fifo() || !out.empty()) break;
@@ -73,10 +74,12 @@ Result<std::vector<Received>> Queue::take(const Ask& ask) {
           ErrorKind::throttled,
           fmt::format("Too many messages are in flight: {} are the most.", limits::sqs_in_flight));
     }
-    if (backlog_ > 0 && index_.ready() < low_water) TRY(refill());
     const auto* item = index_.take(now, now + ask.visibility_ms, deps_.random.next_u64(), round_);
     if (item == nullptr && backlog_ == 0) break;
-    if (item == nullptr) continue;
+    if (item == nullptr) {
+      TRY(refill());
+      continue;
+    }
     // Received as often as it may: one that was taken over with more receives than the policy has.
     if (item->receives > info_.settings.receives_max && worn_out(*item)) {
       if (index_.leave(item->seq)) doomed.push_back(item->seq);
@@ -87,6 +90,10 @@ Result<std::vector<Received>> Queue::take(const Ask& ask) {
       log::error("sqs", "the message {} is passed over: {}", key_of(item->seq),
                  read.error().message);
       continue;
+    }
+    if (ask.fits && !ask.fits(*read)) {
+      index_.put_back(item->seq);
+      break;
     }
     out.push_back(*std::move(read));
   }
@@ -103,7 +110,8 @@ Result<Received> Queue::read(const Index::Item& item) {
   TRY_ASSIGN(auto row, deps_.store.get(key_of(item.seq)));
   if (!row) return fail(ErrorKind::corrupt, "it is not in the store");
   TRY_ASSIGN(auto message, decode_message(row->value, item.seq));
-  return Received{std::move(message), receipt_of(item), item.receives, item.first_ms};
+  return Received{std::move(message), receipt_of(item), item.receives, item.first_ms,
+                  item.until_ms};
 }
 
 void Queue::remember_attempt(const Ask& ask, const std::vector<Received>& got) {
@@ -258,8 +266,8 @@ std::vector<Message> Queue::take_for_move(std::size_t most) {
   ++round_;
   std::int64_t now = now_ms();
   while (out.size() < most) {
-    if (backlog_ > 0 && index_.ready() < low_water && !refill()) break;
     const auto* item = index_.take(now, now + millis(limits::sqs_visibility_max), 0, round_);
+    if (item == nullptr && backlog_ > 0 && refill()) continue;
     if (item == nullptr) break;
     std::uint64_t seq = item->seq;
     auto read = this->read(*item);

@@ -14,7 +14,7 @@ import urllib.request
 import xml.etree.ElementTree as xml
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from harness import Compat, client_env, main
+from harness import PROGRAM, Compat, client_env, main
 
 SPACE = "{http://queue.amazonaws.com/doc/2012-11-05/}"
 
@@ -334,6 +334,30 @@ class Cli(Sqs):
         status, text = self.aws("get-queue-url", "--queue-name", "none")
         self.assertNotEqual(status, 0)
         self.assertIn("NonExistentQueue", text)
+
+
+    def mayfly(self, *arguments, status=0):
+        run = subprocess.run([PROGRAM, "queue", *arguments, "--endpoint", self.server.url],
+                             capture_output=True, text=True, env=client_env(self.server.url),
+                             timeout=60)
+        self.assertEqual(run.returncode, status, run.stdout + run.stderr)
+        return run.stdout
+
+    def test_with_mayfly_queue(self):
+        dead, name = self.name("dead"), self.name("q")
+        dead_url = self.queue(dead)
+        url = self.queue(name, RedrivePolicy=json.dumps({
+            "deadLetterTargetArn": self.attribute(dead_url, "QueueArn"), "maxReceiveCount": 1}))
+        self.mayfly("send", name, "by hand")
+        self.assertRegex(self.mayfly("list", name), name + r" +1 +0 +0")
+        self.mayfly("peek", name, status=1)
+        self.assertEqual(self.attribute(url, "ApproximateNumberOfMessages"), "1")
+        self.mayfly("send", dead, "lost")
+        self.assertIn("lost", self.mayfly("peek", dead))
+        self.assertEqual(self.attribute(dead_url, "ApproximateNumberOfMessages"), "1")
+        self.assertIn("COMPLETED: 1 moved", self.mayfly("redrive", dead, "--to", name))
+        self.assertEqual(self.attribute(url, "ApproximateNumberOfMessages"), "2")
+        self.mayfly("send", "no-such-queue", "x", status=1)
 
 
 # What these share is not to be tested twice.

@@ -1,0 +1,41 @@
+// Switchboard: from the ARN of a resource to what it offers the others. Services meet here alone;
+// mayfly/ registers them before serving.
+//
+// Loop thread; as long as the server.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "events/feed.h"
+
+namespace mayfly::events {
+
+// What whoever reads a queue must know of it beside its items.
+struct Source {
+  std::shared_ptr<Feed> feed;
+  bool ordered = false;             // by group; at most 10 items at a time
+  std::int64_t hidden_seconds = 0;  // how long what is taken stays away from others
+};
+
+class Switchboard {
+ public:
+  // `find` answers a Source without feed where there is no such resource.
+  using Find = std::function<Source(std::string_view arn)>;
+  void add_source(std::string service, Find find) {
+    sources_[std::move(service)] = std::move(find);
+  }
+  bool has_sources(std::string_view service) const { return sources_.contains(service); }
+  Source source(std::string_view service, std::string_view arn) const {
+    auto found = sources_.find(service);
+    return found == sources_.end() ? Source{} : found->second(arn);
+  }
+
+ private:
+  std::map<std::string, Find, std::less<>> sources_;
+};
+
+}  // namespace mayfly::events

@@ -1,0 +1,211 @@
+#include "pump/pump.h"
+
+#include "base/log.h"
+#include "wire/json.h"
+
+namespace mayfly::pump {
+
+namespace {
+
+constexpr std::string_view payload_head = "{\"Records\":[";
+constexpr std::string_view payload_tail = "]}";
+constexpr std::int64_t backoff_first_ms = 1000;
+
+}  // namespace
+
+std::optional<std::vector<std::size_t>> failed_items(std::string_view answer,
+                                                     const std::vector<events::Item>& items) {
+  std::vector<std::size_t> out;
+  auto json = wire::parse_json(answer);
+  if (!json) return answer.empty() ? std::optional(out) : std::nullopt;
+  if (json->is_null()) return out;
+  if (!json->is_object()) return std::nullopt;
+  const auto* list = json->find("batchItemFailures");
+  if (list == nullptr || list->is_null()) return out;
+  if (!list->is_array()) return std::nullopt;
+  for (const auto& one : *list->as<wire::JsonArray>()) {
+    auto id = one.string_or("itemIdentifier");
+    auto found = std::ranges::find(items, id, &events::Item::id);
+    if (id.empty() || found == items.end()) return std::nullopt;
+    out.push_back(static_cast<std::size_t>(found - items.begin()));
+  }
+  return out;
+}
+
+Pump::Pump(Deps deps, Settings settings)
+    : deps_(std::move(deps)), settings_(std::move(settings)), tasks_(deps_.loop) {}
+
+Pump::~Pump() { stop(); }
+
+void Pump::start() {
+  if (std::exchange(started_, true)) return;
+  watch_ = deps_.feed->watch([this] { wake(); });
+  wake();
+}
+
+void Pump::stop() {
+  if (!std::exchange(started_, false)) return;
+  deps_.feed->unwatch(watch_);
+  if (timer_) deps_.loop.cancel_timer(*timer_);
+  timer_.reset();
+  // What was gathered comes back by itself.
+  gathered_.clear();
+  gathered_bytes_ = 0;
+  tasks_.request_stop();
+}
+
+io::Task<void> Pump::close() {
+  stop();
+  co_await tasks_.close();
+}
+
+// Not within the stack of whoever brought the item: it is to have its answer first.
+void Pump::wake() {
+  if (std::exchange(waking_, true)) return;
+  tasks_.spawn(pump_soon());
+}
+
+io::Task<void> Pump::pump_soon() {
+  co_await deps_.loop.turn_end();
+  waking_ = false;
+  pump();
+}
+
+std::size_t Pump::allowed() {
+  std::size_t out = limits::mapping_batches_first;
+  if (full_since_ms_ > 0) {
+    auto grown = (now_ms() - full_since_ms_) * limits::mapping_batches_per_minute / 60'000;
+    out += static_cast<std::size_t>(std::max<std::int64_t>(grown, 0));
+  }
+  return std::min(out, settings_.batches_max);
+}
+
+void Pump::pump() {
+  while (started_ && running_ < allowed()) {
+    bool more = fill();
+    if (gathered_.empty()) {
+      if (running_ == 0) full_since_ms_ = 0;
+      return;
+    }
+    bool full = gathered_.size() >= settings_.batch_items || more;
+    if (!full && settings_.window_ms > 0 && now_ms() < window_ends_ms_) {
+      return arm(window_ends_ms_);
+    }
+    ++running_;
+    gathered_bytes_ = 0;
+    tasks_.spawn(run(std::exchange(gathered_, {})));
+  }
+  if (!started_ || running_ >= settings_.batches_max) return;
+  // As many as may run do: more of them from the next step on.
+  if (full_since_ms_ == 0) full_since_ms_ = now_ms();
+  arm(now_ms() + 60'000 / limits::mapping_batches_per_minute);
+}
+
+// Takes what there is room for in the batch. true: there may be more than that.
+bool Pump::fill() {
+  constexpr std::size_t room =
+      limits::invoke_sync_payload_bytes - payload_head.size() - payload_tail.size();
+  std::size_t wanted = settings_.batch_items - gathered_.size();
+  if (wanted == 0) return true;
+  auto taken = deps_.feed->take(wanted, room - gathered_bytes_);
+  if (!taken) {
+    log::warn("pump", "nothing can be taken: {}", taken.error().message);
+    return false;
+  }
+  std::vector<std::string> dropped;
+  for (auto& item : taken->items) {
+    if (!passes(item)) {
+      dropped.push_back(std::move(item.handle));
+      continue;
+    }
+    if (gathered_.empty()) window_ends_ms_ = now_ms() + settings_.window_ms;
+    gathered_bytes_ += item.record.size() + 1;
+    gathered_.push_back(std::move(item));
+  }
+  bool filtered = !dropped.empty();
+  if (filtered) tasks_.spawn(acknowledge(std::move(dropped)));
+  // What was filtered left room.
+  if (filtered && taken->more && gathered_.size() < settings_.batch_items) return fill();
+  return taken->more;
+}
+
+void Pump::arm(std::int64_t at_ms) {
+  if (timer_) deps_.loop.cancel_timer(*timer_);
+  timer_ = deps_.loop.add_platform_timer(from_epoch_millis(at_ms), [this] {
+    timer_.reset();
+    pump();
+  });
+}
+
+// A filter of the body reads it as JSON where it speaks of its members, else as a text.
+bool Pump::passes(const events::Item& item) const {
+  if (settings_.filters.empty()) return true;
+  auto record = wire::parse_json(item.record);
+  if (!record) return false;
+  auto body = wire::parse_json(item.body);
+  bool structured = body && body->is_object();
+  return std::ranges::any_of(settings_.filters, [&](const wire::EventPattern& filter) {
+    const auto* of_body = filter.of("body");
+    if (of_body == nullptr) return filter.matches(*record);
+    if (of_body->is_object() != structured) return false;
+    (*record)["body"] = structured ? *body : wire::Json(item.body);
+    return filter.matches(*record);
+  });
+}
+
+io::Task<void> Pump::run(Items items) {
+  auto outcome = co_await push(items);
+  if (outcome && outcome->kind == events::Outcome::Kind::ok) {
+    std::vector<std::size_t> failed;
+    bool none = false;
+    if (settings_.report_failures) {
+      auto named = failed_items(outcome->payload, items);
+      none = !named;
+      if (named) failed = *std::move(named);
+    }
+    std::vector<std::string> handles;
+    for (std::size_t i = 0; i < items.size() && !none; ++i) {
+      if (std::ranges::find(failed, i) == failed.end()) handles.push_back(items[i].handle);
+    }
+    if (!handles.empty()) co_await acknowledge(std::move(handles));
+  } else if (!outcome) {
+    log::debug("pump", "a batch of {} comes back: {}", items.size(), outcome.error().message);
+  }
+  --running_;
+  wake();
+}
+
+io::Task<Result<events::Outcome>> Pump::push(const Items& items) {
+  std::int64_t until = items.front().until_ms;
+  for (const auto& item : items) until = std::min(until, item.until_ms);
+  for (std::int64_t wait = backoff_first_ms;; wait *= 2) {
+    std::string payload(payload_head);
+    for (const auto& item : items) {
+      if (payload.size() > payload_head.size()) payload += ',';
+      payload += item.record;
+    }
+    payload += payload_tail;
+    auto outcome = co_await deps_.push(std::move(payload), items.front().trace_header);
+    bool again = !outcome && (outcome.error().kind == ErrorKind::throttled ||
+                              outcome.error().kind == ErrorKind::unavailable);
+    if (!again || now_ms() + wait >= until) co_return outcome;
+    if (!co_await pause(wait)) co_return outcome;
+  }
+}
+
+io::Task<void> Pump::acknowledge(std::vector<std::string> handles) {
+  auto done = co_await deps_.feed->acknowledge(std::move(handles));
+  if (!done) log::error("pump", "a batch is not acknowledged: {}", done.error().message);
+}
+
+// false: it is over.
+io::Task<bool> Pump::pause(std::int64_t ms) {
+  io::Event over(deps_.loop);
+  auto timer =
+      deps_.loop.add_platform_timer(from_epoch_millis(now_ms() + ms), [&over] { over.set(); });
+  auto wake = co_await over.wait(no_deadline, tasks_.stop_token());
+  deps_.loop.cancel_timer(timer);
+  co_return wake == io::Wake::notified;
+}
+
+}  // namespace mayfly::pump
