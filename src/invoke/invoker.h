@@ -63,8 +63,8 @@ struct Runnable {
     std::string path;              // "/mnt/NAME"
   };
   std::vector<Mount> mounts = {};
-  std::optional<ImageRoot> image;    // instead of both
-  bool web_adapter = false;          // the layer of the web adapter was named (web_function.h)
+  std::optional<ImageRoot> image;  // instead of both
+  bool web_adapter = false;        // the layer of the web adapter was named (web_function.h)
   std::vector<std::string> extensions = {};  // external_extensions(), listed once
   std::map<std::string, std::string> environment;
   int timeout_seconds = 3;

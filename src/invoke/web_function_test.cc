@@ -86,6 +86,7 @@ TEST_CASE("a function that brings the adapter runs with it") {
   package.layer("bootstrap");
   CHECK_FALSE(package.is_web());
   CHECK(runs_own_program(package.runnable));
+  package.runnable.extensions = external_extensions(package.runnable);
   sandbox::RuntimePack pack;
   pack.language = "nodejs";
   pack.argv = {"/usr/bin/node", "/var/runtime/bootstrap.js"};
@@ -179,7 +180,9 @@ struct ImageTree {
   }
   ~ImageTree() { fs::remove_all(dir); }
   sandbox::Spec spec() const {
-    return environment_spec(runnable, pack, {}, "stream", InstanceId("i"));
+    Runnable listed = runnable;
+    listed.extensions = external_extensions(listed);
+    return environment_spec(listed, pack, {}, "stream", InstanceId("i"));
   }
   std::string dir;
   Runnable runnable;

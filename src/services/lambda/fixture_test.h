@@ -144,8 +144,7 @@ struct House {
     images = *functions::open_image_store(loop, store, workers, dir);
     file_systems.emplace(workers, dir);
     service = std::make_unique<Service>(
-        Deps{loop, random, *registry, *packages, *file_systems, *images, invoker, guard,
-             settings,
+        Deps{loop, random, *registry, *packages, *file_systems, *images, invoker, guard, settings,
              runtime_warning,
              [this](const Region& region, std::string_view identifier) -> Result<std::string> {
                return fmt::format("arn:aws:lambda:{}::runtime:{}-{}", region.str(), identifier,
