@@ -207,6 +207,16 @@ std::string_view status_name(functions::UpdateStatus status) {
   return "Failed";
 }
 
+void describe_file_systems(const Version& version, model::FunctionConfiguration& out) {
+  if (version.file_systems.empty()) return;
+  std::vector<model::FileSystemConfig> mounts(version.file_systems.size());
+  for (std::size_t i = 0; i < mounts.size(); ++i) {
+    mounts[i].set_arn(version.file_systems[i].arn);
+    mounts[i].set_local_mount_path(version.file_systems[i].path);
+  }
+  out.set_file_system_configs(mounts);
+}
+
 void describe_image(const Version& version, model::FunctionConfiguration& out) {
   bool plain = version.image_entry_point.empty() && version.image_command.empty() &&
                version.image_working_dir.empty();
@@ -296,14 +306,7 @@ model::FunctionConfiguration describe(const Version& version, const std::string&
   logging.set_log_group(version.log_group.empty() ? "/aws/lambda/" + version.name.str()
                                                   : version.log_group);
   out.set_logging_config(logging);
-  if (!version.file_systems.empty()) {
-    std::vector<model::FileSystemConfig> mounts(version.file_systems.size());
-    for (std::size_t i = 0; i < mounts.size(); ++i) {
-      mounts[i].set_arn(version.file_systems[i].arn);
-      mounts[i].set_local_mount_path(version.file_systems[i].path);
-    }
-    out.set_file_system_configs(mounts);
-  }
+  describe_file_systems(version, out);
   if (!version.environment.empty()) {
     model::EnvironmentResponse environment;
     environment.set_variables(version.environment);
