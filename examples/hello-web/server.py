@@ -7,7 +7,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        body = json.dumps({"hello": self.path.strip("/") or "you"}).encode()
+        self.greet(self.path.strip("/"))
+
+    def do_POST(self):
+        """Events that are no requests of HTTP come as POST /events."""
+        text = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        event = json.loads(text or "{}")
+        self.greet(event.get("name", "") if isinstance(event, dict) else "")
+
+    def greet(self, name):
+        body = json.dumps({"hello": name or "you"}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

@@ -155,7 +155,12 @@ ApiResult<void> EventSources::check(const Mapping& mapping) const {
 EventSources::Answer EventSources::create(api::Call& call, wire::Record input) {
   model::CreateEventSourceMappingRequest in(std::move(input));
   std::string arn(in.event_source_arn().value_or(""));
-  if (arn.empty()) co_return refuse(unbuilt("SelfManagedEventSource"));
+  if (arn.empty()) {
+    if (in.has_self_managed_event_source()) co_return refuse(unbuilt("SelfManagedEventSource"));
+    co_return refuse(
+        invalid("Unrecognized event source, must be kinesis, dynamodb stream or sqs. "
+                "Unsupported source arn : null"));
+  }
   if (!deps_.switchboard.has_sources(service_of_arn(arn))) {
     co_return refuse(
         unbuilt(fmt::format("An event source of the service '{}'", service_of_arn(arn))));
