@@ -134,7 +134,8 @@ TEST_CASE("capacity providers carry tags") {
   house.done("TagResource", tag);
   model::ListTagsRequest list;
   list.set_resource(provider_arn);
-  auto tags = house.ok<model::ListTagsResponse>("ListTags", list).tags();
+  auto answer = house.ok<model::ListTagsResponse>("ListTags", list);
+  auto tags = answer.tags();
   REQUIRE(tags.size() == 1);
   CHECK(tags.begin()->second == "blue");
 }
