@@ -174,6 +174,9 @@ ApiResult<void> apply_common(const Request& in, Version& version) {
     version.snap_start = snap->apply_on().value_or("None") == "PublishedVersions";
   }
   apply_file_systems(in, version);
+  if (version.is_image() && !version.file_systems.empty()) {
+    return refuse(unbuilt("FileSystemConfigs of a container image"));
+  }
   if (auto fits = check_snap_start(version); !fits) return fits;
   std::optional<std::string_view> format;
   if (auto logging = in.logging_config()) {
