@@ -4,7 +4,6 @@
 #include "invoke/environment_spec.h"
 #include "invoke/phase_log.h"
 #include "invoke/telemetry_text.h"
-#include "invoke/web_function.h"
 
 namespace mayfly::invoke {
 namespace {
@@ -145,46 +144,6 @@ io::Task<Result<std::optional<Failure>>> Environment::boot_once(Deadline deadlin
   }
   watchers_.spawn(watch());
   co_return co_await await_ready(deadline);
-}
-
-// Its settings were read before there was a jail.
-std::unique_ptr<guest::GuestChannel> Environment::open_channel(std::vector<io::Fd>& listeners) {
-  GuestEnds ends;
-  bool lean = !web_ && speaks_lean(*runnable_, *runtime_.pack);
-  if (lean) ends.socket = instance_->take_channel();
-  // What a wrapper script starts in the bootstrap's place asks at the port.
-  bool asks = !lean || is_wrapped(*runnable_);
-  if (asks && listeners.size() > 1) ends.port = std::move(listeners[1]);
-  if (!web_) return deps_.open_channel(std::move(ends));
-  io::Fd socket;
-  if (!listeners.empty()) {
-    socket = std::move(listeners.back());
-    listeners.pop_back();
-  }
-  return deps_.open_web_channel(*web_, std::move(ends.port), std::move(socket));
-}
-
-// A web server's settings, or what is wrong with them.
-std::optional<Failure> Environment::read_web() {
-  auto server = web_server(*runnable_);
-  web_.reset();
-  if (!server) return std::nullopt;
-  if (*server && runnable_->shares()) {
-    *server = fail(ErrorKind::unimplemented,
-                   "several calls at one time in an environment are not implemented for functions "
-                   "that are web servers");
-  }
-  if (!*server) {
-    Failure failure = platform_failed(std::move(server->error().message));
-    failure.outcome = InvocationOutcome::init_error;
-    failure.error_type = "Web.InvalidSetting";
-    return failure;
-  }
-  web_ = std::make_unique<guest::WebServer>(**std::move(server));
-  for (const auto& name : web_->ignored) {
-    log_.platform(fmt::format("WARNING {} has no effect on this server", name));
-  }
-  return std::nullopt;
 }
 
 // The instance is a new one.

@@ -12,12 +12,10 @@
 namespace mayfly::invoke {
 namespace {
 
-// Developer guide, "Defined runtime environment variables": reserved keys.
 constexpr const char* wrapper_variable = "AWS_LAMBDA_EXEC_WRAPPER";
 
+// Sorted.
 constexpr std::array<std::string_view, 19> reserved{
-    "_HANDLER",
-    "_X_AMZN_TRACE_ID",
     "AWS_ACCESS_KEY",
     "AWS_ACCESS_KEY_ID",
     "AWS_DEFAULT_REGION",
@@ -35,6 +33,8 @@ constexpr std::array<std::string_view, 19> reserved{
     "AWS_SESSION_TOKEN",
     "LAMBDA_RUNTIME_DIR",
     "LAMBDA_TASK_ROOT",
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
 };
 
 // Of programs in an image that sets none, as container engines have it.
@@ -167,8 +167,10 @@ std::uint32_t cpu_millis(const Runnable& runnable) {
   return static_cast<std::uint32_t>(std::max<std::int64_t>(1, millis));
 }
 
+bool is_reserved_key(std::string_view name) { return std::ranges::binary_search(reserved, name); }
+
 bool is_reserved_variable(std::string_view name) {
-  return name.starts_with('_') || std::ranges::binary_search(reserved, name);
+  return name.starts_with('_') || is_reserved_key(name);
 }
 
 namespace {

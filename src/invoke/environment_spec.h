@@ -27,6 +27,9 @@ bool is_wrapped(const Runnable& runnable);
 // (developer guide, "Lambda Managed Instances execution environment"), it may take minutes.
 Duration init_limit(const Runnable& runnable);
 
+// Developer guide, "Defined runtime environment variables": keys that a function cannot set.
+bool is_reserved_key(std::string_view name);
+
 // Whether the platform sets this variable itself, so that a function's own value is not used.
 bool is_reserved_variable(std::string_view name);
 

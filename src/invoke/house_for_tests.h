@@ -69,7 +69,7 @@ struct House {
               return launcher.open_channel(std::move(ends.socket ? ends.socket : ends.port));
             },
         .credentials = [](const Runnable&) { return RoleCredentials{"AKID", "secret", "token"}; },
-        .serve_endpoint = [this](io::Fd, InstanceId) -> std::uint64_t {
+        .serve_endpoint = [this](io::Fd, const InstanceId&) -> std::uint64_t {
           ++endpoints_open;
           return 7;
         },
@@ -79,7 +79,7 @@ struct House {
     };
   }
 
-  static Runnable function(std::string name = "hello") {
+  static Runnable function(const std::string& name = "hello") {
     Runnable out;
     out.pool_key = "000000000000/us-east-1/" + name + "/$LATEST/1";
     out.concurrency_key = "000000000000/us-east-1/" + name;

@@ -53,8 +53,7 @@ bool names_file(const Runnable& runnable) {
 }
 
 bool brings_adapter(const Runnable& runnable) {
-  auto names = external_extensions(runnable);
-  return std::ranges::find(names, adapter_extension) != names.end();
+  return std::ranges::find(runnable.extensions, adapter_extension) != runnable.extensions.end();
 }
 
 // By the variables alone, which costs nothing where there are none.

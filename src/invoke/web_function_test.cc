@@ -33,6 +33,7 @@ struct Package {
   void layer(const std::string& name) {
     runnable.layers_dir = dir / "layers";
     file(runnable.layers_dir / name);
+    runnable.extensions = external_extensions(runnable);
   }
   Package& set(const std::string& name, const std::string& value) {
     runnable.environment[name] = value;
@@ -86,7 +87,6 @@ TEST_CASE("a function that brings the adapter runs with it") {
   package.layer("bootstrap");
   CHECK_FALSE(package.is_web());
   CHECK(runs_own_program(package.runnable));
-  package.runnable.extensions = external_extensions(package.runnable);
   sandbox::RuntimePack pack;
   pack.language = "nodejs";
   pack.argv = {"/usr/bin/node", "/var/runtime/bootstrap.js"};

@@ -1,10 +1,10 @@
 #include "mayfly/lint.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 
 #include "base/limits.h"
+#include "invoke/environment_spec.h"
 #include "wire/json.h"
 #include "wire/text.h"
 
@@ -53,26 +53,6 @@ constexpr Runtime runtimes[] = {
     {"ruby3.2", year{2026} / 3 / 31},
     {"ruby2.7", year{2023} / 12 / 7},
 };
-
-// Developer guide, "Defined runtime environment variables": keys that cannot be set.
-constexpr std::array<std::string_view, 18> reserved{"_HANDLER",
-                                                    "_X_AMZN_TRACE_ID",
-                                                    "AWS_ACCESS_KEY",
-                                                    "AWS_ACCESS_KEY_ID",
-                                                    "AWS_DEFAULT_REGION",
-                                                    "AWS_EXECUTION_ENV",
-                                                    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-                                                    "AWS_LAMBDA_FUNCTION_NAME",
-                                                    "AWS_LAMBDA_FUNCTION_VERSION",
-                                                    "AWS_LAMBDA_INITIALIZATION_TYPE",
-                                                    "AWS_LAMBDA_LOG_GROUP_NAME",
-                                                    "AWS_LAMBDA_LOG_STREAM_NAME",
-                                                    "AWS_LAMBDA_RUNTIME_API",
-                                                    "AWS_REGION",
-                                                    "AWS_SECRET_ACCESS_KEY",
-                                                    "AWS_SESSION_TOKEN",
-                                                    "LAMBDA_RUNTIME_DIR",
-                                                    "LAMBDA_TASK_ROOT"};
 
 // Addresses and names that only a server of ours answers to.
 constexpr std::string_view our_addresses[] = {"127.0.0.1:4566", "localhost:4566",
@@ -161,7 +141,7 @@ void check_environment(Check& check) {
     wire::append_json_string(measured, key);
     measured += ":";
     wire::append_json_string(measured, value);
-    if (std::ranges::find(reserved, key) != reserved.end()) {
+    if (invoke::is_reserved_key(key)) {
       check.breaks("reserved-variable",
                    fmt::format("{} is set by the cloud and cannot be set by a function", key));
       continue;

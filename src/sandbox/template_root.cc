@@ -195,7 +195,7 @@ Result<> ensure_mount_point(const std::string& dir, const std::string& source,
 
 Result<io::Fd> open_bind(const std::string& dir, const Bind& bind) {
   if (bind.writable) return sys::open_tree(bind.source, sys::Access::writable);
-  if (bind.target != root_target) TRY(ensure_mount_point(dir, bind.source, bind.target));
+  TRY(ensure_mount_point(dir, bind.source, bind.target));
   return sys::open_tree(bind.source, sys::Access::read_only);
 }
 

@@ -67,6 +67,7 @@ class RecordingObserver final : public Observer {
 
   std::vector<std::string> texts() const {
     std::vector<std::string> out;
+    out.reserve(lines.size());
     for (const auto& line : lines) out.push_back(line.text);
     return out;
   }

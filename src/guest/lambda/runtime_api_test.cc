@@ -1,123 +1,11 @@
 #include <doctest/doctest.h>
 
 #include "base/limits.h"
-#include "guest/channel.h"
 #include "guest/lambda/errors.h"
-#include "io/park.h"
+#include "guest/lambda/runtime_api_fixture_test.h"
 
-namespace mayfly::guest {
+namespace mayfly::guest::testing {
 namespace {
-
-using namespace std::chrono_literals;
-
-// A client by hand: raw bytes on one connection.
-class Client {
- public:
-  Client(io::Loop& loop, const std::string& address) : loop_(loop) {
-    auto port = static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)));
-    auto fd = loop.run_until(io::connect_tcp(loop, "127.0.0.1", port, loop.now() + 5s));
-    REQUIRE(fd);
-    stream_.emplace(loop, *std::move(fd));
-  }
-  void send(std::string_view bytes) {
-    REQUIRE(loop_.run_until(stream_->write_all(bytes, loop_.now() + 5s)).has_value());
-  }
-  void end() { stream_->shutdown_write(); }
-  // The next answer, head and body; what came of it when the stream ended or nothing more came.
-  std::string receive(Duration patience = 5s) {
-    while (true) {
-      auto head = input_.find("\r\n\r\n");
-      if (head != std::string::npos) {
-        auto at = input_.find("Content-Length: ");
-        std::size_t length = at < head ? std::stoul(input_.substr(at + 16)) : 0;
-        std::size_t whole = head + 4 + length;
-        if (input_.size() >= whole) {
-          std::string out = input_.substr(0, whole);
-          input_.erase(0, whole);
-          return out;
-        }
-      }
-      std::array<char, 4096> chunk{};
-      auto got = loop_.run_until(stream_->read(chunk, loop_.now() + patience));
-      if (!got || *got == 0) return std::exchange(input_, {});
-      input_.append(chunk.data(), *got);
-    }
-  }
-  std::string call(std::string_view bytes) {
-    send(bytes);
-    return receive();
-  }
-
- private:
-  io::Loop& loop_;
-  std::optional<io::Stream> stream_;
-  std::string input_;
-};
-
-io::Task<void> keep(GuestChannel& channel, InvokeRequest request, Deadline deadline,
-                    std::optional<Result<InvokeReply>>& out) {
-  out = co_await channel.invoke(std::move(request), deadline);
-}
-
-std::string get(std::string_view path) {
-  return fmt::format("GET {} HTTP/1.1\r\nHost: a\r\n\r\n", path);
-}
-std::string post(std::string_view path, std::string_view body, std::string_view fields = {}) {
-  return fmt::format("POST {} HTTP/1.1\r\nHost: a\r\n{}Content-Length: {}\r\n\r\n{}", path, fields,
-                     body.size(), body);
-}
-constexpr std::string_view next_path = "/2018-06-01/runtime/invocation/next";
-std::string reply_path(std::string_view id, std::string_view what) {
-  return fmt::format("/2018-06-01/runtime/invocation/{}/{}", id, what);
-}
-
-InvokeRequest event(std::string id, std::string payload = "{\"k\":1}") {
-  InvokeRequest out;
-  out.request_id = std::move(id);
-  out.payload = std::move(payload);
-  out.invoked_function_arn = "arn:aws:lambda:eu-west-1:000000000000:function:f";
-  out.trace_header = "Root=1-2";
-  out.client_context = "{\"a\":\n1}";
-  out.cognito_identity = "{\"cognitoIdentityId\":\"i\",\"cognitoIdentityPoolId\":\"p\"}";
-  out.deadline_epoch_ms = 1542409706888;
-  return out;
-}
-
-struct Api {
-  SystemClock clock;
-  io::Loop loop{clock};
-  io::TaskScope scope{loop};
-  std::string address;
-  std::unique_ptr<GuestChannel> channel;
-  std::optional<Result<InvokeReply>> reply;
-
-  Api() {
-    auto listener = io::listen_tcp("127.0.0.1", 0);
-    REQUIRE(listener);
-    address = io::address_of(*listener);
-    channel = make_runtime_api_channel(loop, *std::move(listener));
-  }
-  ~Api() {
-    channel->cancel();
-    loop.run_until(scope.close());
-  }
-  Deadline soon() const { return clock.mono() + 5s; }
-  void start(InvokeRequest request, Duration time = 5s) {
-    reply.reset();
-    scope.spawn(keep(*channel, std::move(request), clock.mono() + time, reply));
-  }
-  // The outcome of the started call.
-  Result<InvokeReply> outcome() {
-    loop.run_until(wait());
-    REQUIRE(reply.has_value());
-    return *reply;
-  }
-  io::Task<io::Wake> wait() { return scope.drain(soon()); }
-};
-
-bool has(const std::string& text, std::string_view part) {
-  return text.find(part) != std::string::npos;
-}
 
 TEST_CASE("an event goes out with its headers, the answer comes back, on one connection") {
   Api api;
@@ -388,6 +276,7 @@ TEST_CASE("ping, expectations, unknown paths, and extensions where none are serv
 TEST_CASE("connections are limited, and one that waited for an event may go") {
   Api api;
   std::vector<std::unique_ptr<Client>> clients;
+  clients.reserve(limits::runtime_api_connections);
   for (std::size_t i = 0; i < limits::runtime_api_connections; ++i) {
     clients.push_back(std::make_unique<Client>(api.loop, api.address));
   }
@@ -465,69 +354,5 @@ TEST_CASE("events beyond the connections that wait are kept until one asks") {
   CHECK(api.outcome().has_value());
 }
 
-// What a wrapper script starts may be the bootstrap, or any program.
-struct Wrapped : Api {
-  io::Fd bootstrap;
-  Wrapped() {
-    auto listener = io::listen_tcp("127.0.0.1", 0);
-    auto pair = io::socket_pair();
-    REQUIRE((listener && pair));
-    address = io::address_of(*listener);
-    bootstrap = std::move(pair->second);
-    channel = make_wrapped_channel(loop, std::move(pair->first), *std::move(listener));
-  }
-  Result<InitReply> init(Duration time = 5s) {
-    return loop.run_until(channel->wait_init(clock.mono() + time));
-  }
-};
-
-TEST_CASE("behind a wrapper the bootstrap is heard on its socket") {
-  Wrapped guest;
-  constexpr std::string_view ready("\0\0\0\0\1\0\0\0\0\0\0\0", 12);
-  REQUIRE(::write(guest.bootstrap.get(), ready.data(), ready.size()) == 12);
-  auto init = guest.init();
-  REQUIRE(init);
-  CHECK(init->ok);
-  guest.start(event("r-1"));
-  std::array<char, 4096> frame{};
-  CHECK(::read(guest.bootstrap.get(), frame.data(), frame.size()) > 12);
-  guest.bootstrap.reset();
-  CHECK_FALSE(guest.outcome());
-}
-
-TEST_CASE("behind a wrapper another program asks at the Runtime API") {
-  for (bool closes : {false, true}) {
-    Wrapped guest;
-    if (closes) guest.bootstrap.reset();
-    Client runtime(guest.loop, guest.address);
-    runtime.send(get(next_path));
-    auto init = guest.init();
-    REQUIRE(init);
-    CHECK(init->ok);
-    guest.start(event("r-1"));
-    CHECK(runtime.receive().starts_with("HTTP/1.1 200 "));
-    runtime.send(post(reply_path("r-1", "response"), "\"done\""));
-    auto reply = guest.outcome();
-    REQUIRE(reply);
-    CHECK(reply->payload == "\"done\"");
-  }
-}
-
-TEST_CASE("behind a wrapper an error of the init, silence and a cancelled wait end the waiting") {
-  Wrapped failing;
-  Client runtime(failing.loop, failing.address);
-  runtime.send(post("/2018-06-01/runtime/init/error", "{}",
-                    "Lambda-Runtime-Function-Error-Type: Runtime.Bad\r\n"));
-  auto init = failing.init();
-  REQUIRE(init);
-  CHECK_FALSE(init->ok);
-  CHECK(init->error_type == "Runtime.Bad");
-  Wrapped silent;
-  CHECK(silent.init(10ms).error().kind == ErrorKind::timeout);
-  Wrapped cancelled;
-  cancelled.loop.add_timer(cancelled.clock.mono() + 1ms, [&] { cancelled.channel->cancel(); });
-  CHECK(cancelled.init().error().kind == ErrorKind::cancelled);
-}
-
 }  // namespace
-}  // namespace mayfly::guest
+}  // namespace mayfly::guest::testing

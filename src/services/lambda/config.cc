@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "functions/file_systems.h"
 #include "functions/package_store.h"
+#include "invoke/environment_spec.h"
 #include "services/lambda/bounds.h"
 #include "services/lambda/managed.h"
 #include "services/lambda/snap_start.h"
@@ -20,35 +21,11 @@ namespace {
 
 using functions::Version;
 
-// Keys that the platform sets itself (Lambda Developer Guide, "Defined runtime environment
-// variables"); the others of that list may be changed.
-constexpr std::array reserved_keys{
-    "_HANDLER",
-    "_X_AMZN_TRACE_ID",
-    "AWS_DEFAULT_REGION",
-    "AWS_REGION",
-    "AWS_EXECUTION_ENV",
-    "AWS_LAMBDA_FUNCTION_NAME",
-    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-    "AWS_LAMBDA_FUNCTION_VERSION",
-    "AWS_LAMBDA_INITIALIZATION_TYPE",
-    "AWS_LAMBDA_LOG_GROUP_NAME",
-    "AWS_LAMBDA_LOG_STREAM_NAME",
-    "AWS_LAMBDA_MAX_CONCURRENCY",
-    "AWS_ACCESS_KEY",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_LAMBDA_RUNTIME_API",
-    "LAMBDA_TASK_ROOT",
-    "LAMBDA_RUNTIME_DIR",
-};
-
 ApiResult<void> apply_environment(const model::Environment& given, Version& version) {
   Variables variables;
   std::string reserved;
   for (const auto& [key, value] : given.variables()) {
-    if (std::ranges::find(reserved_keys, key) != reserved_keys.end()) {
+    if (invoke::is_reserved_key(key)) {
       reserved += (reserved.empty() ? "" : ", ") + std::string(key);
     }
     variables.emplace(key, value);
