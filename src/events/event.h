@@ -1,4 +1,4 @@
-// Nouns of what runs code: Event in, Outcome out; Target is anything that takes an Event.
+// Nouns of what runs code: Event in, Outcome out.
 #pragma once
 
 #include <optional>
@@ -6,8 +6,6 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
-#include "base/result.h"
-#include "io/task.h"
 
 namespace mayfly::events {
 
@@ -37,14 +35,6 @@ struct Outcome {
   std::string executed_version;
   // The last 4 KiB of the invocation's log, when the caller asked for it.
   std::string log_tail;
-};
-
-// Where an event can be pushed. Errors are platform failures (throttled, not_found, unavailable…);
-// a failing function is an Outcome.
-class Target {
- public:
-  virtual ~Target() = default;
-  virtual io::Task<Result<Outcome>> push(Event event) = 0;
 };
 
 }  // namespace mayfly::events

@@ -11,8 +11,14 @@
 #include <string_view>
 
 #include "events/feed.h"
+#include "events/target.h"
 
 namespace mayfly::events {
+
+// The third part of an ARN: "sqs"; empty where it has none.
+std::string_view service_of_arn(std::string_view arn);
+// Its fourth and fifth part, as far as they are there.
+Scope scope_of_arn(std::string_view arn);
 
 // What whoever reads a queue must know of it beside its items.
 struct Source {
@@ -34,8 +40,17 @@ class Switchboard {
     return found == sources_.end() ? Source{} : found->second(arn);
   }
 
+  // `target` outlives the Switchboard's last push.
+  void add_target(std::string service, Target& target) { targets_[std::move(service)] = &target; }
+  // nullptr: this server has no service that takes what is pushed to that ARN.
+  Target* target(std::string_view arn) const;
+  // As Target's; unimplemented where there is no such service.
+  Result<> check(std::string_view arn, const Sender& sender) const;
+  io::Task<Result<Outcome>> push(Delivery delivery) const;
+
  private:
   std::map<std::string, Find, std::less<>> sources_;
+  std::map<std::string, Target*, std::less<>> targets_;
 };
 
 }  // namespace mayfly::events

@@ -177,6 +177,8 @@ void Cloud::open_front() {
       .unsigned_deployed = count_unsigned(),
       .mappings = &*mappings_,
       .switchboard = &switchboard_});
+  switchboard_.add_target("lambda", lambda_->target());
+  switchboard_.add_target("sqs", queue_target_.emplace(*queues_, *guard_));
   policies_by_service_.add("lambda", *lambda_);
   policies_by_service_.add("sqs", queue_policies_.emplace(*queues_));
   guard_->set_resource_policies(policies_by_service_);

@@ -24,6 +24,7 @@
 #include "services/clock/service.h"
 #include "services/lambda/service.h"
 #include "services/sqs/service.h"
+#include "services/sqs/target.h"
 #include "store/store.h"
 #include "telemetry/telemetry.h"
 
@@ -73,6 +74,7 @@ class Cloud {
   std::unique_ptr<store::Store> queue_records_;
   std::unique_ptr<services::sqs::Queues> queues_;
   std::optional<services::sqs::QueuePolicies> queue_policies_;
+  std::optional<services::sqs::QueueTarget> queue_target_;
   guard::PoliciesByService policies_by_service_;
   std::unique_ptr<guard::Guard> guard_;
   std::unique_ptr<functions::PackageStore> packages_;

@@ -34,15 +34,6 @@ bool is_there(const wire::Record& input, std::string_view member) {
 
 }  // namespace
 
-std::string_view service_of_arn(std::string_view arn) {
-  for (int skipped = 0; skipped < 2; ++skipped) {
-    auto colon = arn.find(':');
-    if (colon == arn.npos) return {};
-    arn.remove_prefix(colon + 1);
-  }
-  return arn.substr(0, arn.find(':'));
-}
-
 ApiResult<void> refuse_others(const wire::Record& input) {
   for (auto member : not_built) {
     if (is_there(input, member)) return refuse(unbuilt(member));

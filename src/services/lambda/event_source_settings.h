@@ -7,9 +7,6 @@
 
 namespace mayfly::lambda {
 
-// The service of an ARN: its third part.
-std::string_view service_of_arn(std::string_view arn);
-
 // What queues have not, and what this server has not built yet.
 ApiResult<void> refuse_others(const wire::Record& input);
 

@@ -75,7 +75,8 @@ io::Task<void> EventSources::close() {
 void EventSources::run(Live& live) {
   const auto& mapping = live.mapping;
   if (!mapping.enabled || stopped_) return;
-  auto source = deps_.switchboard.source(service_of_arn(mapping.source_arn), mapping.source_arn);
+  auto source =
+      deps_.switchboard.source(events::service_of_arn(mapping.source_arn), mapping.source_arn);
   if (!source.feed) {
     log::warn("lambda", "the event source mapping {} reads nothing: {} is not there", mapping.id,
               mapping.source_arn);
@@ -136,7 +137,7 @@ ApiResult<EventSources::Shared> EventSources::find_settled(const Scope& scope,
 ApiResult<void> EventSources::check(const Mapping& mapping) const {
   auto timeout = deps_.timeout_seconds(function_of(mapping));
   if (!timeout) return refuse(std::move(timeout.error()));
-  auto service = service_of_arn(mapping.source_arn);
+  auto service = events::service_of_arn(mapping.source_arn);
   auto source = deps_.switchboard.source(service, mapping.source_arn);
   if (!source.feed) {
     return refuse(invalid(
@@ -161,9 +162,9 @@ EventSources::Answer EventSources::create(api::Call& call, wire::Record input) {
         invalid("Unrecognized event source, must be kinesis, dynamodb stream or sqs. "
                 "Unsupported source arn : null"));
   }
-  if (!deps_.switchboard.has_sources(service_of_arn(arn))) {
+  if (!deps_.switchboard.has_sources(events::service_of_arn(arn))) {
     co_return refuse(
-        unbuilt(fmt::format("An event source of the service '{}'", service_of_arn(arn))));
+        unbuilt(fmt::format("An event source of the service '{}'", events::service_of_arn(arn))));
   }
   CO_TRY_ASSIGN(FunctionRef ref, deps_.named(call, in.function_name()));
   CO_TRY(check_scope(ref, call.scope));

@@ -28,6 +28,7 @@
 #include "services/lambda/event_sources.h"
 #include "services/lambda/names.h"
 #include "services/lambda/raw.h"
+#include "services/lambda/target.h"
 
 namespace mayfly::lambda {
 
@@ -92,6 +93,11 @@ class Service final : public guard::ResourcePolicies {
   io::Task<void> close_sources();
 
   std::vector<guard::PolicyStatement> statements(std::string_view resource_arn) override;
+  // What others push to functions. Lives as long as this.
+  events::Target& target() { return target_; }
+  // For it: the function of an ARN that `sender` may push to; not_found, denied, invalid.
+  Result<FunctionRef> pushed_to(std::string_view arn, const events::Sender& sender) const;
+  io::Task<Result<events::Outcome>> push(events::Delivery delivery);
   // For invoke/: what an event of the asynchronous queue runs.
   io::Task<Result<invoke::AsyncTarget>> resolve_async(Scope scope, FunctionName name,
                                                       std::string qualifier);
@@ -340,6 +346,7 @@ class Service final : public guard::ResourcePolicies {
   io::ParkingLot settled_;
   io::TaskScope tasks_;
   std::unique_ptr<EventSources> sources_;
+  FunctionTarget target_{*this};
   bool collecting_ = false;
   std::set<std::string> snapshotting_;  // versions whose init runs, by ARN
   std::map<Scope, std::map<FunctionName, int>> reserved_;

@@ -84,6 +84,7 @@ class Queue : public std::enable_shared_from_this<Queue> {
   const Info& info() const { return info_; }
   void set_info(Info info);
   bool fifo() const { return info_.ref.fifo(); }
+  std::int64_t now_ms() const { return epoch_millis(deps_.loop.clock().platform()); }
   Result<> load();
 
   // In one commit: all are taken, or none. Ids, times and sequence numbers are given here (a time
@@ -148,7 +149,6 @@ class Queue : public std::enable_shared_from_this<Queue> {
     std::vector<Handle> handles;
   };
 
-  std::int64_t now_ms() const { return epoch_millis(deps_.loop.clock().platform()); }
   std::uint64_t next_seq(std::int64_t now);
   std::string deduplication_key(const Message& message) const;
   std::string deduplication_row(std::string_view key) const;
