@@ -64,8 +64,9 @@ struct Call {
   // Left by the handler of an operation whose output is an event stream: its encoded messages.
   std::unique_ptr<io::BodySource> stream = {};
   std::string trace_header = {};  // X-Amzn-Trace-Id, as the client sent it
+  InstanceId instance = {};       // the execution environment that makes it, or empty
   // It came out of a jail, whoever's credentials it has: it may name nothing of this machine.
-  bool from_function = false;
+  bool from_function() const { return !instance.empty(); }
 };
 
 // A handler takes the decoded and validated input and answers the output record.

@@ -191,7 +191,25 @@ inline constexpr std::size_t mapping_batches_first = 5;          // in flight at
 inline constexpr std::int64_t mapping_batches_per_minute = 300;  // … and so many more a minute
 inline constexpr std::size_t mapping_batches_max = 1250;
 inline constexpr std::size_t mapping_filters = 5;
-inline constexpr int mapping_fifo_items = 10;  // of a batch; of others without a window
+inline constexpr int mapping_fifo_items = 10;     // of a batch; of others without a window
+inline constexpr int mapping_pollers_min = 200;   // MinimumPollers at the most …
+inline constexpr int mapping_pollers_max = 2000;  // … and MaximumPollers
+inline constexpr std::int64_t mapping_provisioned_per_minute = 1000;
+inline constexpr int mapping_poller_batches = 10;  // in flight, of one poller of provisioned mode
+inline constexpr std::size_t flow_held_items =
+    10'000;  // taken and waiting for their turn, a mapping
+inline constexpr std::size_t flow_held_bytes = 64 * mib;
+inline constexpr int flow_concurrency_max = 1000;
+inline constexpr int flow_rate_max = 1'000'000;      // of a throttle, in its period
+inline constexpr auto flow_period_max = 7 * 24h;     // of throttles and debounces
+inline constexpr int breaker_failures_max = 10'000;  // that open it
+inline constexpr auto breaker_time_max = 24h;        // its window, and how long it is open
+inline constexpr int breaker_probes_max = 100;
+inline constexpr std::size_t dead_letter_error_bytes = 1024;  // of the attribute ErrorMessage
+inline constexpr std::size_t once_staged_messages =
+    1000;  // sends of one invocation, kept until it ends
+inline constexpr std::size_t once_staged_bytes = 16 * mib;
+inline constexpr auto once_remembered = 24h;
 
 // sandbox/: jails of one launcher at a time, and its messages.
 inline constexpr std::size_t sandbox_jails = 4096;

@@ -23,13 +23,14 @@ Scope scope_of_arn(std::string_view arn);
 // What whoever reads a queue must know of it beside its items.
 struct Source {
   std::shared_ptr<Feed> feed;
+  bool there = false;               // else the feed is empty until it is
   bool ordered = false;             // by group; at most 10 items at a time
   std::int64_t hidden_seconds = 0;  // how long what is taken stays away from others
 };
 
 class Switchboard {
  public:
-  // `find` answers a Source without feed where there is no such resource.
+  // `find` answers a Source without feed for what is no ARN of a source.
   using Find = std::function<Source(std::string_view arn)>;
   void add_source(std::string service, Find find) {
     sources_[std::move(service)] = std::move(find);

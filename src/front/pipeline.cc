@@ -325,7 +325,7 @@ io::Task<std::expected<Response, api::ApiError>> Pipeline::call(Trip& trip) {
                  .request_id = trip.id,
                  .host = std::string(trip.head.host.empty() ? "localhost" : trip.head.host),
                  .trace_header = std::string(trip.head.field("x-amzn-trace-id")),
-                 .from_function = !trip.exchange.peer().instance.empty()};
+                 .instance = trip.exchange.peer().instance};
   // The bytes are decoded: a long call need not hold them.
   trip.body.bytes = std::string();
   auto output = co_await handlers.find(trip.operation_name())->second(call, std::move(trip.input));

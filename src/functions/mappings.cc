@@ -23,6 +23,9 @@ std::string encode(const Mapping& mapping) {
                              {"enabled", mapping.enabled},
                              {"reportFailures", mapping.report_failures},
                              {"maxConcurrency", mapping.max_concurrency},
+                             {"pollersMin", mapping.pollers_min},
+                             {"pollersMax", mapping.pollers_max},
+                             {"countEvents", mapping.count_events},
                              {"filters", std::move(filters)},
                              {"tags", std::move(tags)},
                              {"modified", mapping.modified_ms}})
@@ -43,6 +46,9 @@ Result<Mapping> decode(std::string_view bytes, std::string id) {
   out.enabled = json.bool_or("enabled", false);
   out.report_failures = json.bool_or("reportFailures", false);
   out.max_concurrency = static_cast<int>(json.int_or("maxConcurrency", 0));
+  out.pollers_min = static_cast<int>(json.int_or("pollersMin", 0));
+  out.pollers_max = static_cast<int>(json.int_or("pollersMax", 0));
+  out.count_events = json.bool_or("countEvents", false);
   out.modified_ms = json.int_or("modified", 0);
   const auto* filters = json.find("filters");
   const auto* tags = json.find("tags");

@@ -28,7 +28,10 @@ struct Mapping {
   int window_seconds = 0;
   bool enabled = true;
   bool report_failures = false;
-  int max_concurrency = 0;                // 0: not set
+  int max_concurrency = 0;  // 0: not set
+  int pollers_min = 0;      // provisioned mode; 0: it is off
+  int pollers_max = 0;
+  bool count_events = false;              // MetricsConfig: EventCount
   std::vector<std::string> filters = {};  // event patterns, as written
   std::map<std::string, std::string> tags = {};
   std::int64_t modified_ms = 0;

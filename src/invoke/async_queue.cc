@@ -160,6 +160,7 @@ io::Task<void> AsyncQueue::run_one(Lane& lane, std::string key) {
 
 io::Task<AsyncQueue::Next> AsyncQueue::decide(AsyncRecord record) {
   const auto& event = record.event;
+  if (event.outbound) co_return co_await push_out(std::move(record));
   auto target = co_await resolver_(event.scope, event.name, event.qualifier);
   if (!target) {
     AsyncTarget unknown{.runnable = std::unexpected(target.error()), .invoked_arn = {}};
@@ -184,14 +185,39 @@ io::Task<AsyncQueue::Next> AsyncQueue::decide(AsyncRecord record) {
   co_return co_await run(std::move(record), std::move(*target));
 }
 
+std::shared_ptr<events::Effects> AsyncQueue::begin_effects(const Runnable& runnable) const {
+  return runnable.exactly_once && deps_.ledger != nullptr ? deps_.ledger->begin() : nullptr;
+}
+
+// The outcome that is on record for an event whose effects are held back: it was done, and the
+// server ended before the event was forgotten.
+Result<std::optional<std::string>> AsyncQueue::done_before(const AsyncEvent& event,
+                                                           const Runnable& runnable) const {
+  if (!runnable.exactly_once || deps_.ledger == nullptr) return std::optional<std::string>();
+  return deps_.ledger->done(event.event.id.str());
+}
+
 io::Task<AsyncQueue::Next> AsyncQueue::run(AsyncRecord record, AsyncTarget target) {
+  auto done = done_before(record.event, *target.runnable);
+  if (!done) co_return after_platform_failure(std::move(record), target, done.error());
+  if (*done) {
+    events::Outcome outcome;
+    outcome.payload = **std::move(done);
+    outcome.executed_version = target.runnable->version;
+    co_return finish(record, target, Condition::success, &outcome);
+  }
   report(record.event, AsyncStep::started,
          std::chrono::milliseconds(now_ms() - record.accepted_ms));
   Request request{.event = record.event.event,
                   .invoked_arn = target.invoked_arn,
                   .type = InvocationType::event};
   auto runnable = std::make_shared<const Runnable>(*target.runnable);
+  auto effects = request.effects = begin_effects(*runnable);
   auto outcome = co_await run_(std::move(runnable), std::move(request));
+  if (outcome && outcome->kind == events::Outcome::Kind::ok && effects) {
+    auto done = co_await effects->commit({}, record.event.event.id.str(), outcome->payload);
+    if (!done) outcome = std::unexpected(std::move(done).error());
+  }
   if (!outcome) co_return after_platform_failure(std::move(record), target, outcome.error());
   if (outcome->kind == events::Outcome::Kind::ok) {
     co_return finish(record, target, Condition::success, &*outcome);
@@ -232,18 +258,54 @@ AsyncQueue::Next AsyncQueue::finish(const AsyncRecord& record, const AsyncTarget
     report(record.event, AsyncStep::dropped);
     log::warn("invoke", "the event {} for {} is given up: {}", id, name, reason(condition));
   }
-  const auto& tell = success ? target.on_success : target.on_failure;
-  if (!tell) return {};
-  auto told = tell({.condition = condition,
-                    .event = record.event,
-                    .invoked_arn = target.invoked_arn,
-                    .invocations = static_cast<int>(record.function_failures) + (success ? 1 : 0),
-                    .outcome = outcome});
-  if (told) return {.handover = std::move(*told)};
-  report(record.event, AsyncStep::delivery_failed);
-  log::warn("invoke", "no destination hears of the event {} for {}: {}", id, name,
-            told.error().message);
-  return {};
+  Ending ending{.condition = condition,
+                .event = record.event,
+                .invoked_arn = target.invoked_arn,
+                .invocations = static_cast<int>(record.function_failures) + (success ? 1 : 0),
+                .outcome = outcome};
+  Next next;
+  tell(success ? target.on_success : target.on_failure, ending, next);
+  if (!success) tell(target.dead_letter, ending, next);
+  return next;
+}
+
+void AsyncQueue::tell(const Handover& whom, const Ending& ending, Next& next) {
+  if (!whom) return;
+  auto told = whom(ending);
+  if (told) {
+    next.handovers.push_back(*std::move(told));
+    return;
+  }
+  report(ending.event, AsyncStep::delivery_failed);
+  log::warn("invoke", "no destination hears of the event {} for {}: {}",
+            ending.event.event.id.str(), ending.event.name.str(), told.error().message);
+}
+
+// What the resource will never take is given up; anything else is tried until it is too old.
+io::Task<AsyncQueue::Next> AsyncQueue::push_out(AsyncRecord record) {
+  const auto& event = record.event;
+  auto pushed = co_await deps_.deliver({.arn = event.outbound->arn,
+                                        .payload = event.event.payload,
+                                        .sender = {.service = "lambda.amazonaws.com",
+                                                   .source_arn = event.outbound->source_arn,
+                                                   .account = event.scope.account,
+                                                   .role_arn = event.outbound->role_arn},
+                                        .trace_header = event.event.trace_header,
+                                        .attributes = event.outbound->attributes});
+  if (pushed) co_return Next{};
+  auto kind = pushed.error().kind;
+  bool later = kind == ErrorKind::throttled || kind == ErrorKind::unavailable ||
+               kind == ErrorKind::cancelled || kind == ErrorKind::timeout;
+  std::int64_t expires = record.accepted_ms + millis(limits::async_max_age);
+  if (later && now_ms() < expires) {
+    ++record.platform_failures;
+    std::int64_t due = std::min(now_ms() + backoff_ms(record.platform_failures), expires);
+    co_return Next{.later = std::move(record), .due_ms = due};
+  }
+  report(event, AsyncStep::delivery_failed);
+  log::warn("invoke", "{} does not get what {} has for it: {}", event.outbound->arn,
+            event.name.str(), pushed.error().message);
+  co_return Next{};
 }
 
 void AsyncQueue::report(const AsyncEvent& event, AsyncStep step, Duration age) {
@@ -261,14 +323,16 @@ io::Task<void> AsyncQueue::settle(std::string key, Next next) {
     new_keys.push_back(async_key(next.due_ms, next.later->event));
     batch.puts.push_back({new_keys.back(), encode(*next.later)});
   }
-  if (next.handover) {
-    AsyncRecord told{.event = *next.handover, .accepted_ms = now_ms()};
+  for (auto& handover : next.handovers) {
+    AsyncRecord told{.event = handover, .accepted_ms = now_ms()};
     new_keys.push_back(async_key(told.accepted_ms, told.event));
     batch.puts.push_back({new_keys.back(), encode(told)});
   }
   auto committed = co_await deps_.store.commit(std::move(batch));
   if (committed) {
-    if (next.handover) report(*next.handover, AsyncStep::received);
+    for (const auto& handover : next.handovers) {
+      if (!handover.outbound) report(handover, AsyncStep::received);
+    }
     waiting_.insert(new_keys.begin(), new_keys.end());
     co_return;
   }

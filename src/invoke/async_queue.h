@@ -34,12 +34,12 @@ class AsyncQueue {
   io::Task<void> close();
 
  private:
-  // What becomes of an event after a try: forgotten, or kept for later; and the event that tells a
-  // destination.
+  // What becomes of an event after a try: forgotten, or kept for later; and the events that tell
+  // destinations.
   struct Next {
     std::optional<AsyncRecord> later{};
     std::int64_t due_ms = 0;
-    std::optional<AsyncEvent> handover{};
+    std::vector<AsyncEvent> handovers{};
   };
   struct Lane {
     std::string name;
@@ -57,11 +57,16 @@ class AsyncQueue {
   io::Task<void> run_one(Lane& lane, std::string key);
   io::Task<Next> decide(AsyncRecord record);
   io::Task<Next> run(AsyncRecord record, AsyncTarget target);
+  std::shared_ptr<events::Effects> begin_effects(const Runnable& runnable) const;
+  Result<std::optional<std::string>> done_before(const AsyncEvent& event,
+                                                 const Runnable& runnable) const;
+  io::Task<Next> push_out(AsyncRecord record);
   Next after_function_failure(AsyncRecord record, const AsyncTarget& target,
                               const events::Outcome& outcome);
   Next after_platform_failure(AsyncRecord record, const AsyncTarget& target, const Error& error);
   Next finish(const AsyncRecord& record, const AsyncTarget& target, Condition condition,
               const events::Outcome* outcome);
+  void tell(const Handover& whom, const Ending& ending, Next& next);
   void report(const AsyncEvent& event, AsyncStep step, Duration age = {});
   io::Task<void> settle(std::string key, Next next);
 

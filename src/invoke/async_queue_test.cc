@@ -245,6 +245,66 @@ TEST_CASE("a destination that cannot be told is counted, and the event ends") {
   CHECK(house.observer.steps(AsyncStep::delivery_failed) == 1);
 }
 
+namespace {
+
+Handover pusher(std::string arn) {
+  return [arn](const Ending& ending) -> Result<AsyncEvent> {
+    AsyncEvent out = ending.event;
+    out.event.id = RequestId("to-" + arn);
+    out.outbound.emplace(Outbound{arn, "arn:f", "arn:role", {{"a", "String", "1"}}});
+    return out;
+  };
+}
+
+}  // namespace
+
+TEST_CASE("a resource is told, and so is the dead-letter queue") {
+  AsyncHouse house;
+  house.launcher.script.invoke = fail_handled;
+  house.target.max_retries = 0;
+  house.target.on_success = pusher("not this one");
+  house.target.on_failure = pusher("failures");
+  house.target.dead_letter = pusher("dead");
+  house.open();
+  REQUIRE(house.accept("e1"));
+  REQUIRE(house.delivered.size() == 2);
+  CHECK(house.runs() == 1);
+  std::ranges::sort(house.delivered, {}, &events::Delivery::arn);
+  const auto& first = house.delivered[0];
+  CHECK(first.arn == "dead");
+  CHECK(house.delivered[1].arn == "failures");
+  CHECK(first.payload == "{\"n\":1}");
+  CHECK(first.sender.service == "lambda.amazonaws.com");
+  CHECK(first.sender.source_arn == "arn:f");
+  CHECK(first.sender.role_arn == "arn:role");
+  CHECK(first.sender.account.str() == "000000000000");
+  CHECK(first.attributes == std::vector<events::Attribute>{{"a", "String", "1"}});
+  CHECK(house.stored() == 0);
+}
+
+TEST_CASE("a resource that cannot take it now is asked again, one that never will is not") {
+  AsyncHouse house;
+  house.target.on_success = pusher("q");
+  house.delivery_error = Error{ErrorKind::unavailable, "the disk is full", {}};
+  house.open();
+  REQUIRE(house.accept("e1"));
+  CHECK(house.delivered.size() == 1);
+  CHECK(house.stored() == 1);
+  // It survives a restart, and waits longer each time.
+  house.stop();
+  house.open();
+  house.pass(1s);
+  CHECK(house.delivered.size() == 2);
+  house.pass(2s);
+  CHECK(house.delivered.size() == 3);
+  house.delivery_error = Error{ErrorKind::not_found, "there is no such queue", {}};
+  house.pass(4s);
+  CHECK(house.delivered.size() == 4);
+  CHECK(house.stored() == 0);
+  CHECK(house.observer.steps(AsyncStep::delivery_failed) == 1);
+  CHECK(house.runs() == 1);
+}
+
 TEST_CASE("the age of an event is told at each start") {
   AsyncHouse house;
   house.launcher.script.invoke = fail_handled;
@@ -376,6 +436,17 @@ TEST_CASE("records survive their bytes, and cut ones are refused") {
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     CHECK_FALSE(decode_async(std::string_view(bytes).substr(0, size)));
   }
+  record.event.event.tenant_id.clear();
+  record.event.outbound.emplace(Outbound{"arn:q", "arn:f", "arn:r", {{"n", "Number", "1"}}});
+  bytes = encode(record);
+  back = decode_async(bytes);
+  REQUIRE(back);
+  REQUIRE(back->event.outbound);
+  CHECK(back->event.outbound->arn == "arn:q");
+  CHECK(back->event.outbound->source_arn == "arn:f");
+  CHECK(back->event.outbound->role_arn == "arn:r");
+  CHECK(back->event.outbound->attributes == record.event.outbound->attributes);
+  CHECK_FALSE(decode_async(std::string_view(bytes).substr(0, bytes.size() - 1)));
   std::string key = async_key(1'767'225'600'123, record.event);
   CHECK(key == "async/0000019b76daa87b/id/123456789012/eu-west-1/f");
   CHECK(*async_due_ms(key) == 1'767'225'600'123);

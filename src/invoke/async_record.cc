@@ -7,6 +7,7 @@ namespace {
 
 constexpr char format_plain = 1;
 constexpr char format_of_tenant = 2;
+constexpr char format_outbound = 3;
 
 template <class T>
 void put_integer(std::string& out, T value) {
@@ -36,6 +37,32 @@ bool take_text(std::string_view& in, std::string& text) {
   return true;
 }
 
+void put_outbound(std::string& out, const Outbound& outbound) {
+  put_text(out, outbound.arn);
+  put_text(out, outbound.source_arn);
+  put_text(out, outbound.role_arn);
+  for (const auto& one : outbound.attributes) {
+    put_text(out, one.name);
+    put_text(out, one.type);
+    put_text(out, one.value);
+  }
+}
+
+bool take_outbound(std::string_view& in, Outbound& outbound) {
+  bool whole = take_text(in, outbound.arn) && take_text(in, outbound.source_arn) &&
+               take_text(in, outbound.role_arn) && !outbound.arn.empty();
+  while (whole && !in.empty()) {
+    auto& one = outbound.attributes.emplace_back();
+    whole = take_text(in, one.name) && take_text(in, one.type) && take_text(in, one.value);
+  }
+  return whole;
+}
+
+char format_of(const AsyncEvent& event) {
+  if (event.outbound) return format_outbound;
+  return event.event.tenant_id.empty() ? format_plain : format_of_tenant;
+}
+
 }  // namespace
 
 std::string async_key(std::int64_t due_ms, const AsyncEvent& event) {
@@ -59,10 +86,10 @@ Result<std::int64_t> async_due_ms(std::string_view key) {
 }
 
 std::string encode(const AsyncRecord& record) {
-  const auto& [scope, name, qualifier, event] = record.event;
+  const auto& [scope, name, qualifier, event, outbound] = record.event;
   std::string out;
   out.reserve(event.payload.size() + 512);
-  out += event.tenant_id.empty() ? format_plain : format_of_tenant;
+  out += format_of(record.event);
   put_integer(out, record.function_failures);
   put_integer(out, record.platform_failures);
   put_integer(out, record.accepted_ms);
@@ -73,15 +100,19 @@ std::string encode(const AsyncRecord& record) {
         std::string_view(event.trace_header), std::string_view(event.payload)}) {
     put_text(out, text);
   }
-  if (!event.tenant_id.empty()) put_text(out, event.tenant_id);
+  if (outbound) {
+    put_outbound(out, *outbound);
+  } else if (!event.tenant_id.empty()) {
+    put_text(out, event.tenant_id);
+  }
   return out;
 }
 
 Result<AsyncRecord> decode_async(std::string_view bytes) {
   AsyncRecord record;
-  auto& [scope, name, qualifier, event] = record.event;
+  auto& [scope, name, qualifier, event, outbound] = record.event;
   char format = bytes.empty() ? '\0' : bytes[0];
-  if (format != format_plain && format != format_of_tenant) {
+  if (format < format_plain || format > format_outbound) {
     return fail(ErrorKind::corrupt, "an asynchronous event has an unknown format");
   }
   bytes.remove_prefix(1);
@@ -95,6 +126,7 @@ Result<AsyncRecord> decode_async(std::string_view bytes) {
   if (whole && format == format_of_tenant) {
     whole = take_text(bytes, event.tenant_id) && !event.tenant_id.empty();
   }
+  if (whole && format == format_outbound) whole = take_outbound(bytes, outbound.emplace());
   if (!whole || !bytes.empty()) {
     return fail(ErrorKind::corrupt, "an asynchronous event is cut short or too long");
   }

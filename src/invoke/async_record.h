@@ -5,13 +5,15 @@
 //           records of older versions, which share one)
 //
 //   value   offset size (little-endian)
-//           0      1    format: 1; 2 with a tenant
+//           0      1    format: 1; 2 with a tenant; 3 for what is pushed to a resource
 //           1      4    failures of the function so far
 //           5      4    failures of the platform so far (throttles and the like)
 //           9      8    accepted at, milliseconds since the epoch
 //           17     …    account, region, function name, qualifier, request id, content type, client
 //                       context, trace header, payload: each a length of 4 bytes and its bytes;
-//                       in format 2 then the tenant's id likewise
+//                       in format 2 then the tenant's id likewise; in format 3 the ARNs of the
+//                       resource, the function and its role, and of each attribute name, type and
+//                       value
 #pragma once
 
 #include "invoke/invoker.h"

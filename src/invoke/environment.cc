@@ -148,6 +148,7 @@ io::Task<Result<std::optional<Failure>>> Environment::boot_once(Deadline deadlin
 
 // The instance is a new one.
 void Environment::take_up(std::vector<io::Fd>& listeners, const InstanceId& id) {
+  name_ = id;
   killed_ = frozen_ = false;
   stop_reason_.reset();
   gone_.reset();
@@ -313,7 +314,10 @@ io::Task<std::optional<Failure>> Environment::call(const Request& request, Deadl
                                                    Report& report) {
   if (!meter_.begun()) meter_.begin(instance_->stats(), deps_.loop.now());
   call_done_.reset();
+  bool holds = request.effects && deps_.effects != nullptr;
+  if (holds) deps_.effects->open(name_, request.effects);
   auto reply = co_await exchange(request, deadline);
+  if (holds) deps_.effects->close(name_);
   call_done_.set();
   busy_ = reply ? reply->busy : std::nullopt;
   unread_ = Drain::all;

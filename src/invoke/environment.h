@@ -60,7 +60,9 @@ class Environment {
     if (channel_ && !takes_part()) channel_->prepare_ahead();
   }
   bool takes_ahead() const {
-    return channel_ && reusable() && !takes_part() && channel_->takes_ahead();
+    // With effects held back it must be known which event the guest is at.
+    return channel_ && reusable() && !takes_part() && !runnable_->exactly_once &&
+           channel_->takes_ahead();
   }
   std::uint32_t send_ahead(const Request& request);
   void recall() {
@@ -178,6 +180,7 @@ class Environment {
   std::unique_ptr<sandbox::Instance> instance_;
   std::unique_ptr<guest::GuestChannel> channel_;
   std::unique_ptr<guest::WebServer> web_;  // of a function that is an HTTP server
+  InstanceId name_;                        // as the endpoint knows it
   std::optional<std::uint64_t> endpoint_;
   std::unique_ptr<EnvironmentExtensions> extensions_;  // none in forks of a function's template
   io::TaskScope watchers_;

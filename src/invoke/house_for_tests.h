@@ -74,9 +74,19 @@ struct House {
           return 7;
         },
         .end_endpoint = [this](std::uint64_t) { --endpoints_open; },
+        .deliver = [this](events::Delivery delivery) { return deliver(std::move(delivery)); },
         .settings = settings,
         .read_machine = machine ? ReadMachine([this] { return *machine; }) : ReadMachine(),
     };
+  }
+
+  // What was pushed to resources; each push answers what the test says.
+  std::vector<events::Delivery> delivered;
+  std::optional<Error> delivery_error;
+  io::Task<Result<events::Outcome>> deliver(events::Delivery delivery) {
+    delivered.push_back(std::move(delivery));
+    if (delivery_error) co_return std::unexpected(*delivery_error);
+    co_return events::Outcome{};
   }
 
   static Runnable function(const std::string& name = "hello") {

@@ -39,6 +39,7 @@ class PooledInvoker final : public Invoker {
       : deps_(std::move(deps)),
         admission_(deps_.loop.clock(), deps_.settings),
         pool_(deps_),
+        breakers_(deps_.loop),
         queue_(deps_,
                [this](std::shared_ptr<const Runnable> runnable, Request request) {
                  return invoke(std::move(runnable), std::move(request));
@@ -69,6 +70,12 @@ class PooledInvoker final : public Invoker {
   int running(std::string_view concurrency_key) const override {
     return admission_.running(concurrency_key);
   }
+  bool breaker_lets(std::string_view concurrency_key) const override {
+    return breakers_.lets(concurrency_key);
+  }
+  void on_breaker(std::function<void(const std::string&)> call) override {
+    breakers_.on_change(std::move(call));
+  }
   void provision(std::shared_ptr<const Runnable> runnable) override {
     if (!closing_) pool_.provision(runnable);
   }
@@ -88,7 +95,8 @@ class PooledInvoker final : public Invoker {
             .waiting = pool_.waiting(),
             .templates = pool_.templates().made(),
             .booted_guests = pool_.templates().booted(),
-            .templates_waiting = pool_.templates().waiting()};
+            .templates_waiting = pool_.templates().waiting(),
+            .open_breakers = breakers_.open()};
   }
   io::Task<void> close(Deadline deadline) override;
 
@@ -112,6 +120,7 @@ class PooledInvoker final : public Invoker {
   Deps deps_;
   Admission admission_;
   Pool pool_;
+  Breakers breakers_;
   AsyncQueue queue_;
   Resolver resolver_;
   bool closing_ = false;
@@ -151,11 +160,46 @@ void PooledInvoker::leave(const Runnable& runnable, const Admission::Ticket& tic
   if (admission_.running() == 0) idle_.wake_all();
 }
 
+// One call that a breaker counts, from begin() to end().
+class Counted {
+ public:
+  Counted(Breakers& breakers, const Runnable& runnable)
+      : breakers_(breakers), key_(runnable.concurrency_key), settings_(runnable.breaker) {}
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+  ~Counted() { breakers_.end(key_, *settings_, how_); }
+  void note(InvocationOutcome outcome) {
+    using enum InvocationOutcome;
+    switch (outcome) {
+      case success: how_ = Breakers::End::success; return;
+      case function_error:
+      case timeout:
+      case out_of_memory:
+      case crash:
+      case init_error: how_ = Breakers::End::failure; return;
+      case throttled:
+      case cancelled:
+      case platform_error: return;
+    }
+  }
+
+ private:
+  Breakers& breakers_;
+  std::string key_;
+  std::shared_ptr<const BreakerSettings> settings_;
+  Breakers::End how_ = Breakers::End::neither;
+};
+
 io::Task<Result<events::Outcome>> PooledInvoker::run(std::shared_ptr<const Runnable> runnable,
                                                      Request request) {
   MonoTime begun = deps_.loop.now();
   if (runnable->per_tenant) {
     CO_TRY_ASSIGN(runnable, for_tenant(*runnable, request.event.tenant_id));
+  }
+  std::optional<Counted> counted;
+  if (runnable->breaker) {
+    CO_TRY(breakers_.begin(runnable->concurrency_key, *runnable->breaker));
+    counted.emplace(breakers_, *runnable);
   }
   Verdict verdict;
   auto ticket = admission_.enter(*runnable, request.type);
@@ -190,6 +234,7 @@ io::Task<Result<events::Outcome>> PooledInvoker::run(std::shared_ptr<const Runna
   }
   if (environment) {
     verdict = co_await environment->invoke(request);
+    if (counted && !killing_) counted->note(verdict.kind);
     if (environment->lingers()) {
       auto outcome = std::exchange(verdict.outcome, {});
       request.event.payload.clear();

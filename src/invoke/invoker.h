@@ -18,8 +18,10 @@
 #include "base/limits.h"
 #include "base/observer.h"
 #include "base/random.h"
-#include "events/event.h"
+#include "events/effects.h"
+#include "events/target.h"
 #include "guest/channel.h"
+#include "invoke/breaker.h"
 #include "invoke/machine.h"
 #include "sandbox/runtimes.h"
 #include "sandbox/sandbox.h"
@@ -82,6 +84,8 @@ struct Runnable {
   bool unbound = false;
   // Environments belong to one tenant each; the invoker names whose, and its key, for each call.
   bool per_tenant = false;
+  std::shared_ptr<const BreakerSettings> breaker = nullptr;  // nullptr: none
+  bool exactly_once = false;  // its invocations come with Request::effects where these are kept
   // Calls that one environment runs at one time, and processors it has then (0: by its memory).
   int max_concurrency = 1;
   int cpu_millis = 0;
@@ -137,6 +141,8 @@ struct Request {
   bool want_log_tail = false;
   InvocationType type = InvocationType::request_response;
   std::shared_ptr<guest::AnswerStream> stream = {};  // set by invoke_streaming()
+  // What the function does is held back by this until the invocation has ended; or nullptr.
+  std::shared_ptr<events::Effects> effects = {};
   std::string caller = {};  // concurrency key of the function that calls; empty: somebody else
 };
 
@@ -216,9 +222,24 @@ struct Deps {
   // Serves the in-jail listener of the AWS endpoint (front/ add_listener and remove_listener).
   std::function<std::uint64_t(io::Fd, InstanceId)> serve_endpoint;
   std::function<void(std::uint64_t)> end_endpoint;
+  // Switchboard::push.
+  std::function<io::Task<Result<events::Outcome>>(events::Delivery)> deliver;
   Settings settings;
   std::shared_ptr<int> autopsies = std::make_shared<int>(0);  // under way
+  // Where environments say whose effects are held back; and those of asynchronous events, and which
+  // of them were done. Absent: no function has its effects held back.
+  events::EffectsBoard* effects = nullptr;
+  events::EffectsLedger* ledger = nullptr;
   ReadMachine read_machine = {};  // invoke::read_machine; empty: a machine that always has room
+};
+
+// What an ended event pushes to a resource that is no function: its record, or itself to a
+// dead-letter queue.
+struct Outbound {
+  std::string arn;         // of the resource
+  std::string source_arn;  // of the function
+  std::string role_arn;    // the function's
+  std::vector<events::Attribute> attributes;
 };
 
 // One asynchronous event as it lies in the durable queue; resolved again when it runs.
@@ -227,6 +248,7 @@ struct AsyncEvent {
   FunctionName name;
   std::string qualifier;
   events::Event event;
+  std::optional<Outbound> outbound{};  // its payload is pushed there; no function runs
 };
 
 // How an asynchronous event ended. The views live for the call that is told.
@@ -254,6 +276,7 @@ struct AsyncTarget {
   int max_age_seconds = std::chrono::seconds(limits::async_max_age).count();
   Handover on_success{};  // empty: no destination
   Handover on_failure{};
+  Handover dead_letter{};  // beside on_failure
 };
 using Resolver = std::function<io::Task<Result<AsyncTarget>>(Scope, FunctionName, std::string)>;
 
@@ -261,7 +284,8 @@ class Invoker {
  public:
   virtual ~Invoker() = default;
   // Runs one event and answers its outcome. Errors: throttled (reason names the limit, as the API
-  // model's ThrottleReason), unavailable, invalid (runtime not here, no tenant named), cancelled.
+  // model's ThrottleReason, or is circuit_open), unavailable, invalid (runtime not here, no tenant
+  // named), cancelled.
   virtual io::Task<Result<events::Outcome>> invoke(std::shared_ptr<const Runnable> runnable,
                                                    Request request) = 0;
   io::Task<Result<events::Outcome>> invoke(Runnable runnable, Request request) {
@@ -281,6 +305,10 @@ class Invoker {
   // Concurrency reserved by functions of an account and region, in sum.
   virtual void reserve(const Scope& scope, int total) = 0;
   virtual int running(std::string_view concurrency_key) const = 0;
+  // A function's circuit breaker (breaker.h) would let a call through now.
+  virtual bool breaker_lets(std::string_view concurrency_key) const = 0;
+  // Called, on the loop, when that may have become so.
+  virtual void on_breaker(std::function<void(const std::string& concurrency_key)> call) = 0;
   // Keeps Runnable::provisioned environments initialised from now on; 0: no longer.
   virtual void provision(std::shared_ptr<const Runnable> runnable) = 0;
   virtual Provision provision_of(std::string_view pool_key) const = 0;
@@ -297,6 +325,7 @@ class Invoker {
     int templates = 0;          // functions with a template
     int booted_guests = 0;      // that wait to become environments
     int templates_waiting = 0;  // asked for and not made yet, booted guests too
+    std::size_t open_breakers = 0;
   };
   virtual Totals totals() const = 0;
   virtual io::Task<void> close(Deadline deadline) = 0;

@@ -166,19 +166,19 @@ void add_image_verbs(CLI::App& app, Given& given) {
 }
 
 void add_queue(CLI::App& app, Given& given) {
-  auto* queue = add_client_verb(app, given, "queue", "list, send, peek, redrive: queues by hand");
+  auto* queue = add_client_verb(app, given, "queue", "queues by hand: send, look at, redrive");
   auto& options = given.queue;
-  queue->add_option("ACTION", options.action, "list, send, peek or redrive")
+  queue->add_option("ACTION", options.action, "list, send, peek, tail or redrive")
       ->required()
-      ->check(CLI::IsMember({"list", "send", "peek", "redrive"}));
+      ->check(CLI::IsMember({"list", "send", "peek", "tail", "redrive"}));
   queue->add_option("NAME", options.name, "the queue, or its URL; of list: a prefix");
   queue->add_option("BODY", options.body, "of send; - for standard input");
   queue->add_option("-g,--group", options.group, "MessageGroupId");
   queue->add_option("--deduplication", options.deduplication, "MessageDeduplicationId");
   queue->add_option("--delay", options.delay_seconds, "seconds");
-  queue->add_option("-n,--most", options.most, "messages to look at")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
+  queue->add_option("-n,--most", options.most, "messages to look at (peek: 10, tail: without end)")
+      ->check(CLI::Range(1, 1000));
+  queue->add_flag("--delete", options.remove, "of tail: take away what was shown");
   queue->add_flag("--force", options.force,
                   "look although it counts as a receive of a queue with a dead-letter queue");
   queue->add_option("--to", options.to, "queue that dead letters go to (where they came from)");

@@ -10,6 +10,7 @@ namespace {
 using wire::Json;
 
 constexpr auto follow_pause = std::chrono::milliseconds(200);
+constexpr int wait_seconds = 20;
 constexpr int peek_seconds = 30;  // how long what is looked at is held; put back at once after it
 
 Result<Json> sqs(Client& client, const std::string& operation, const Json& input) {
@@ -94,10 +95,11 @@ Result<int> peek(Client& client, const QueueOptions& options) {
   wire::JsonArray held;
   std::string text;
   wire::JsonArray shown;
-  while (static_cast<int>(shown.size()) < options.most) {
+  const int most = options.most > 0 ? options.most : 10;
+  while (static_cast<int>(shown.size()) < most) {
     Json input;
     input["QueueUrl"] = url;
-    input["MaxNumberOfMessages"] = std::min(10, options.most - static_cast<int>(shown.size()));
+    input["MaxNumberOfMessages"] = std::min(10, most - static_cast<int>(shown.size()));
     input["VisibilityTimeout"] = peek_seconds;
     input["MessageSystemAttributeNames"] = Json::array({"All"});
     input["MessageAttributeNames"] = Json::array({"All"});
@@ -120,6 +122,44 @@ Result<int> peek(Client& client, const QueueOptions& options) {
     TRY(sqs(client, "ChangeMessageVisibilityBatch", input));
   }
   show(client, Json(std::move(shown)), text);
+  return 0;
+}
+
+// Messages as they come, each held for its queue's visibility, until it is told to stop or has
+// shown as many as asked for. With --delete they are taken away.
+Result<int> tail(Client& client, const QueueOptions& options) {
+  TRY_ASSIGN(const auto url, url_of(client, options.name));
+  TRY_ASSIGN(const auto attributes, attributes_of(client, url));
+  if (!options.remove && !options.force && attributes.find("RedrivePolicy") != nullptr) {
+    return fail(ErrorKind::invalid,
+                fmt::format("{} has a dead-letter queue, and what is shown counts as received: "
+                            "--force, or --delete to take it away",
+                            options.name));
+  }
+  for (int shown = 0; options.most <= 0 || shown < options.most;) {
+    Json input;
+    input["QueueUrl"] = url;
+    input["MaxNumberOfMessages"] = options.most <= 0 ? 10 : std::min(10, options.most - shown);
+    input["WaitTimeSeconds"] = wait_seconds;
+    input["MessageSystemAttributeNames"] = Json::array({"All"});
+    input["MessageAttributeNames"] = Json::array({"All"});
+    TRY_ASSIGN(const auto got, sqs(client, "ReceiveMessage", input));
+    const auto* messages = got.find("Messages");
+    if (messages == nullptr || !messages->is_array()) continue;
+    wire::JsonArray done;
+    for (const auto& one : *messages->as<wire::JsonArray>()) {
+      auto line = fmt::format("{} {}\n", one.string_or("MessageId"), one.string_or("Body"));
+      show(client, one, line);
+      ++shown;
+      done.push_back(Json::object({{"Id", std::to_string(done.size())},
+                                   {"ReceiptHandle", one.string_or("ReceiptHandle")}}));
+    }
+    if (!options.remove || done.empty()) continue;
+    Json gone;
+    gone["QueueUrl"] = url;
+    gone["Entries"] = std::move(done);
+    TRY(sqs(client, "DeleteMessageBatch", gone));
+  }
   return 0;
 }
 
@@ -161,6 +201,7 @@ Result<int> queue(Client& client, const QueueOptions& options) {
   if (options.action == "list") return list(client, options);
   if (options.action == "send") return send(client, options);
   if (options.action == "peek") return peek(client, options);
+  if (options.action == "tail") return tail(client, options);
   return redrive(client, options);
 }
 

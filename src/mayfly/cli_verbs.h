@@ -42,16 +42,17 @@ struct LogsOptions {
 Result<int> logs(Client& client, const LogsOptions& options);
 
 struct QueueOptions {
-  std::string action;  // list, send, peek, redrive
+  std::string action;  // list, send, peek, tail, redrive
   std::string name;    // of the queue, or its URL; of list: a prefix
   std::string body;    // of send; "-" for standard input
   std::string group;
   std::string deduplication;
   int delay_seconds = -1;  // negative: the queue's own
-  int most = 10;           // of peek
+  int most = 0;            // of peek (0: 10) and tail (0: without end)
   bool force = false;
-  std::string to;  // of redrive; empty: where they came from
-  int rate = 0;    // messages per second, 0: as fast as it goes
+  bool remove = false;  // of tail: what was shown is deleted
+  std::string to;       // of redrive; empty: where they came from
+  int rate = 0;         // messages per second, 0: as fast as it goes
 };
 Result<int> queue(Client& client, const QueueOptions& options);
 

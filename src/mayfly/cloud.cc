@@ -53,6 +53,7 @@ io::Task<Result<>> Cloud::open_state() {
   CO_TRY_ASSIGN(queue_records_, store::open_embedded(loop_, workers_, data_dir_, "queues"));
   CO_TRY_ASSIGN(queues_, services::sqs::Queues::open(
                              {.loop = loop_, .random = random_, .store = *queue_records_}));
+  staged_sends_.emplace(loop_, *queue_records_, random_);
   telemetry_ = std::make_unique<telemetry::Telemetry>(*logs_, metrics_);
   CO_TRY_ASSIGN(guard_, co_await guard::open_guard(*state_, clock_, random_, {.dev = options_.dev},
                                                    &first_root_));
@@ -105,6 +106,8 @@ io::Task<Result<>> Cloud::open_invoker() {
             return front_->add_listener(std::move(listening), std::move(instance));
           },
       .end_endpoint = [this](std::uint64_t id) { front_->remove_listener(id); },
+      .deliver =
+          [this](events::Delivery delivery) { return switchboard_.push(std::move(delivery)); },
       .settings = {.account_concurrency = options_.account_concurrency,
                    .requests_per_concurrency =
                        static_cast<double>(options_.requests_per_concurrency),
@@ -113,6 +116,8 @@ io::Task<Result<>> Cloud::open_invoker() {
                    .spares = options_.spares,
                    .fork_environments = !options_.no_fork,
                    .autopsies = options_.no_autopsy ? 0 : invoke::Settings{}.autopsies},
+      .effects = &effects_,
+      .ledger = &*staged_sends_,
       .read_machine = invoke::read_machine};
   CO_TRY_ASSIGN(invoker_, co_await invoke::make_invoker(std::move(deps)));
   co_return Result<>{};
@@ -129,6 +134,24 @@ Cloud::count_unsigned() {
     bool enforce = policy == functions::SigningPolicy::enforce;
     family.with({scope.account.str(), scope.region.str(), name.str(), enforce ? "Enforce" : "Warn"})
         .add();
+  };
+}
+
+// CloudWatch's metrics of event source mappings.
+decltype(lambda::Deps::count_mapped) Cloud::count_mapped() {
+  auto& family = metrics_.counter("mayfly_event_source_mapping_items_total",
+                                  "Items of event source mappings that ask for EventCount, by what "
+                                  "became of them.",
+                                  {"account", "region", "function", "mapping", "metric"});
+  return [&family](const lambda::FunctionRef& ref, const std::string& id, pump::Step step,
+                   std::size_t items) {
+    static constexpr std::string_view names[] = {"PolledEventCount",  "FilteredOutEventCount",
+                                                 "InvokedEventCount", "FailedInvokeEventCount",
+                                                 "DeletedEventCount", "DroppedEventCount"};
+    family
+        .with({ref.scope.account.str(), ref.scope.region.str(), ref.name.str(), id,
+               std::string(names[static_cast<std::size_t>(step)])})
+        .add(static_cast<double>(items));
   };
 }
 
@@ -176,7 +199,8 @@ void Cloud::open_front() {
       },
       .unsigned_deployed = count_unsigned(),
       .mappings = &*mappings_,
-      .switchboard = &switchboard_});
+      .switchboard = &switchboard_,
+      .count_mapped = count_mapped()});
   switchboard_.add_target("lambda", lambda_->target());
   switchboard_.add_target("sqs", queue_target_.emplace(*queues_, *guard_));
   policies_by_service_.add("lambda", *lambda_);
@@ -187,7 +211,8 @@ void Cloud::open_front() {
   });
   add_service(lambda_->operations());
   add_service(services::logs::make_logs_service({.loop = loop_, .logs = *logs_}));
-  add_service(services::sqs::make_sqs_service({.loop = loop_, .queues = *queues_}));
+  add_service(
+      services::sqs::make_sqs_service({.loop = loop_, .queues = *queues_, .effects = &effects_}));
   add_service(services::identity::make_identity_service({}));
   front_->add_path("/_mayfly/code/", lambda::adapt<front::Request, front::Response>(
                                          *lambda_, &lambda::Service::serve_code));
@@ -255,6 +280,8 @@ void Cloud::add_own_paths() {
                           [this] { return static_cast<double>(invoker_->totals().waiting); });
   metrics_.gauge_function("mayfly_async_events_queued", "Asynchronous events not yet done",
                           [this] { return static_cast<double>(invoker_->totals().queued_events); });
+  metrics_.gauge_function("mayfly_circuit_breakers_open", "Functions whose calls are refused",
+                          [this] { return static_cast<double>(invoker_->totals().open_breakers); });
   metrics_.gauge_function("mayfly_functions", "Deployed functions",
                           [this] { return static_cast<double>(registry_->count()); });
   front_->add_path("/_mayfly/metrics", [this](const front::Request& request) {
@@ -298,6 +325,7 @@ io::Task<void> Cloud::close() {
   if (lambda_) co_await lambda_->close();
   if (invoker_) co_await invoker_->close(deadline);
   if (lambda_) co_await lambda_->close_sources();
+  if (staged_sends_) co_await staged_sends_->close();
   if (queues_) co_await queues_->close();
   if (launcher_) co_await launcher_->close();
   if (logs_) co_await logs_->close();

@@ -24,6 +24,7 @@
 #include "services/clock/service.h"
 #include "services/lambda/service.h"
 #include "services/sqs/service.h"
+#include "services/sqs/staging.h"
 #include "services/sqs/target.h"
 #include "store/store.h"
 #include "telemetry/telemetry.h"
@@ -52,6 +53,7 @@ class Cloud {
   void open_front();
   void add_service(api::Service service);
   std::function<void(const Scope&, const FunctionName&, functions::SigningPolicy)> count_unsigned();
+  decltype(lambda::Deps::count_mapped) count_mapped();
   void add_own_paths();
   void add_clock_path();
   Result<> listen();
@@ -83,6 +85,8 @@ class Cloud {
   std::unique_ptr<functions::Registry> registry_;
   std::optional<functions::Mappings> mappings_;
   events::Switchboard switchboard_;
+  events::EffectsBoard effects_;
+  std::optional<services::sqs::StagedSends> staged_sends_;
   std::optional<sandbox::RuntimeCatalog> runtimes_;
   std::unique_ptr<sandbox::Launcher> launcher_;
   std::unique_ptr<invoke::Invoker> invoker_;

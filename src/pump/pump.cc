@@ -10,6 +10,9 @@ namespace {
 constexpr std::string_view payload_head = "{\"Records\":[";
 constexpr std::string_view payload_tail = "]}";
 constexpr std::int64_t backoff_first_ms = 1000;
+constexpr std::size_t room_bytes =
+    limits::invoke_sync_payload_bytes - payload_head.size() - payload_tail.size();
+constexpr std::size_t absorbed_at_once = 1000;
 
 }  // namespace
 
@@ -33,7 +36,12 @@ std::optional<std::vector<std::size_t>> failed_items(std::string_view answer,
 }
 
 Pump::Pump(Deps deps, Settings settings)
-    : deps_(std::move(deps)), settings_(std::move(settings)), tasks_(deps_.loop) {}
+    : deps_(std::move(deps)), settings_(std::move(settings)), tasks_(deps_.loop) {
+  if (!settings_.flow) return;
+  flow_ = std::make_unique<Flow>(*settings_.flow, Flow::Batching{.items = settings_.batch_items,
+                                                                 .bytes = room_bytes,
+                                                                 .window_ms = settings_.window_ms});
+}
 
 Pump::~Pump() { stop(); }
 
@@ -51,6 +59,8 @@ void Pump::stop() {
   // What was gathered comes back by itself.
   gathered_.clear();
   gathered_bytes_ = 0;
+  if (flow_) flow_->clear();
+  extend_ms_ = 0;
   tasks_.request_stop();
 }
 
@@ -68,20 +78,24 @@ void Pump::wake() {
 io::Task<void> Pump::pump_soon() {
   co_await deps_.loop.turn_end();
   waking_ = false;
-  pump();
+  if (flow_) {
+    pump_flow();
+  } else {
+    pump();
+  }
 }
 
 std::size_t Pump::allowed() {
-  std::size_t out = limits::mapping_batches_first;
+  std::size_t out = settings_.batches_first;
   if (full_since_ms_ > 0) {
-    auto grown = (now_ms() - full_since_ms_) * limits::mapping_batches_per_minute / 60'000;
+    auto grown = (now_ms() - full_since_ms_) * settings_.batches_per_minute / 60'000;
     out += static_cast<std::size_t>(std::max<std::int64_t>(grown, 0));
   }
   return std::min(out, settings_.batches_max);
 }
 
 void Pump::pump() {
-  while (started_ && running_ < allowed()) {
+  while (may_run()) {
     bool more = fill();
     if (gathered_.empty()) {
       if (running_ == 0) full_since_ms_ = 0;
@@ -93,26 +107,109 @@ void Pump::pump() {
     }
     ++running_;
     gathered_bytes_ = 0;
-    tasks_.spawn(run(std::exchange(gathered_, {})));
+    tasks_.spawn(run(std::exchange(gathered_, {}), {}));
   }
-  if (!started_ || running_ >= settings_.batches_max) return;
-  // As many as may run do: more of them from the next step on.
-  if (full_since_ms_ == 0) full_since_ms_ = now_ms();
-  arm(now_ms() + 60'000 / limits::mapping_batches_per_minute);
+  grow();
 }
+
+bool Pump::may_run() {
+  return started_ && running_ < allowed() && (!deps_.may_push || deps_.may_push());
+}
+
+// As many as may run do: more of them from the next step on.
+void Pump::grow() {
+  bool stands = deps_.may_push && !deps_.may_push();
+  if (!started_ || stands || running_ >= settings_.batches_max) return;
+  if (full_since_ms_ == 0) full_since_ms_ = now_ms();
+  arm(now_ms() + std::max<std::int64_t>(60'000 / settings_.batches_per_minute, 1));
+}
+
+// ---- With flow control
+
+void Pump::pump_flow() {
+  absorb();
+  if (!started_) return;
+  if (extend_ms_ != 0 && now_ms() >= extend_ms_) extend_held();
+  while (may_run()) {
+    auto batch = flow_->next(now_ms());
+    if (!batch) {
+      if (running_ == 0) full_since_ms_ = 0;
+      break;
+    }
+    ++running_;
+    tasks_.spawn(run(std::move(batch->items), std::move(batch->key)));
+  }
+  // It has been asked to take all there is; what it holds may have left room.
+  if (flow_->held() == 0) extend_ms_ = 0;
+  std::int64_t wakes = flow_->wakes_ms();
+  if (extend_ms_ != 0) wakes = std::min(wakes, extend_ms_);
+  if (started_ && running_ >= allowed() && running_ < settings_.batches_max) {
+    if (full_since_ms_ == 0) full_since_ms_ = now_ms();
+    wakes = std::min(wakes,
+                     now_ms() + std::max<std::int64_t>(60'000 / settings_.batches_per_minute, 1));
+  }
+  if (started_ && wakes != INT64_MAX) arm(wakes);
+}
+
+// Takes what there is, as long as it can be held.
+void Pump::absorb() {
+  std::vector<std::string> filtered;
+  std::vector<std::string> dropped;
+  bool more = started_;
+  while (more && flow_->room_items() > 0 && flow_->room_bytes() > 0) {
+    auto taken = deps_.feed->take(std::min(flow_->room_items(), absorbed_at_once), room_bytes);
+    if (!taken) {
+      log::warn("pump", "nothing can be taken: {}", taken.error().message);
+      break;
+    }
+    more = taken->more;
+    count(Step::polled, taken->items.size());
+    for (auto& item : taken->items) {
+      if (!passes(item)) {
+        filtered.push_back(std::move(item.handle));
+        continue;
+      }
+      std::int64_t soon = now_ms() + (item.until_ms - now_ms()) / 2;
+      extend_ms_ = extend_ms_ == 0 ? soon : std::min(extend_ms_, soon);
+      for (auto& handle : flow_->offer(std::move(item), now_ms())) {
+        dropped.push_back(std::move(handle));
+      }
+    }
+  }
+  count(Step::filtered_out, filtered.size());
+  count(Step::dropped, dropped.size());
+  filtered.insert(filtered.end(), std::make_move_iterator(dropped.begin()),
+                  std::make_move_iterator(dropped.end()));
+  if (!filtered.empty()) tasks_.spawn(forget(std::move(filtered)));
+}
+
+// What is held stays ours. What became another's meanwhile is forgotten here.
+void Pump::extend_held() {
+  extend_ms_ = 0;
+  flow_->extend(
+      [this](const events::Item& item) -> std::optional<std::int64_t> {
+        auto until = deps_.feed->extend(item.handle);
+        if (!until) return std::nullopt;
+        std::int64_t soon = now_ms() + (*until - now_ms()) / 2;
+        extend_ms_ = extend_ms_ == 0 ? soon : std::min(extend_ms_, soon);
+        return *until;
+      },
+      now_ms());
+}
+
+// ---- Batches
 
 // Takes what there is room for in the batch. true: there may be more than that.
 bool Pump::fill() {
-  constexpr std::size_t room =
-      limits::invoke_sync_payload_bytes - payload_head.size() - payload_tail.size();
   std::size_t wanted = settings_.batch_items - gathered_.size();
   if (wanted == 0) return true;
-  auto taken = deps_.feed->take(wanted, room - gathered_bytes_);
+  auto taken = deps_.feed->take(wanted, room_bytes - gathered_bytes_);
   if (!taken) {
     log::warn("pump", "nothing can be taken: {}", taken.error().message);
     return false;
   }
   std::vector<std::string> dropped;
+  count(Step::polled, taken->items.size());
   for (auto& item : taken->items) {
     if (!passes(item)) {
       dropped.push_back(std::move(item.handle));
@@ -122,8 +219,9 @@ bool Pump::fill() {
     gathered_bytes_ += item.record.size() + 1;
     gathered_.push_back(std::move(item));
   }
+  count(Step::filtered_out, dropped.size());
   bool filtered = !dropped.empty();
-  if (filtered) tasks_.spawn(acknowledge(std::move(dropped)));
+  if (filtered) tasks_.spawn(forget(std::move(dropped)));
   // What was filtered left room.
   if (filtered && taken->more && gathered_.size() < settings_.batch_items) return fill();
   return taken->more;
@@ -133,7 +231,7 @@ void Pump::arm(std::int64_t at_ms) {
   if (timer_) deps_.loop.cancel_timer(*timer_);
   timer_ = deps_.loop.add_platform_timer(from_epoch_millis(at_ms), [this] {
     timer_.reset();
-    pump();
+    wake();
   });
 }
 
@@ -153,9 +251,12 @@ bool Pump::passes(const events::Item& item) const {
   });
 }
 
-io::Task<void> Pump::run(Items items) {
-  auto outcome = co_await push(items);
-  if (outcome && outcome->kind == events::Outcome::Kind::ok) {
+io::Task<void> Pump::run(Items items, std::string flow_key) {
+  std::shared_ptr<events::Effects> effects;
+  auto outcome = co_await push(items, effects);
+  bool good = outcome && outcome->kind == events::Outcome::Kind::ok;
+  count(good ? Step::invoked : Step::failed_invoke, items.size());
+  if (good) {
     std::vector<std::size_t> failed;
     bool none = false;
     if (settings_.report_failures) {
@@ -167,15 +268,19 @@ io::Task<void> Pump::run(Items items) {
     for (std::size_t i = 0; i < items.size() && !none; ++i) {
       if (std::ranges::find(failed, i) == failed.end()) handles.push_back(items[i].handle);
     }
-    if (!handles.empty()) co_await acknowledge(std::move(handles));
+    std::size_t done = handles.size();
+    if (done > 0 && co_await acknowledge(std::move(handles), std::move(effects)))
+      count(Step::deleted, done);
   } else if (!outcome) {
     log::debug("pump", "a batch of {} comes back: {}", items.size(), outcome.error().message);
   }
   --running_;
+  if (flow_) flow_->finished(flow_key, now_ms());
   wake();
 }
 
-io::Task<Result<events::Outcome>> Pump::push(const Items& items) {
+io::Task<Result<events::Outcome>> Pump::push(const Items& items,
+                                             std::shared_ptr<events::Effects>& effects) {
   std::int64_t until = items.front().until_ms;
   for (const auto& item : items) until = std::min(until, item.until_ms);
   for (std::int64_t wait = backoff_first_ms;; wait *= 2) {
@@ -185,7 +290,8 @@ io::Task<Result<events::Outcome>> Pump::push(const Items& items) {
       payload += item.record;
     }
     payload += payload_tail;
-    auto outcome = co_await deps_.push(std::move(payload), items.front().trace_header);
+    effects = deps_.hold_effects && deps_.hold_effects() ? deps_.feed->begin() : nullptr;
+    auto outcome = co_await deps_.push({std::move(payload), items.front().trace_header, effects});
     bool again = !outcome && (outcome.error().kind == ErrorKind::throttled ||
                               outcome.error().kind == ErrorKind::unavailable);
     if (!again || now_ms() + wait >= until) co_return outcome;
@@ -193,9 +299,16 @@ io::Task<Result<events::Outcome>> Pump::push(const Items& items) {
   }
 }
 
-io::Task<void> Pump::acknowledge(std::vector<std::string> handles) {
-  auto done = co_await deps_.feed->acknowledge(std::move(handles));
+io::Task<bool> Pump::acknowledge(std::vector<std::string> handles,
+                                 std::shared_ptr<events::Effects> effects) {
+  auto done = effects ? co_await effects->commit(std::move(handles), {}, {})
+                      : co_await deps_.feed->acknowledge(std::move(handles));
   if (!done) log::error("pump", "a batch is not acknowledged: {}", done.error().message);
+  co_return done.has_value();
+}
+
+io::Task<void> Pump::forget(std::vector<std::string> handles) {
+  co_await acknowledge(std::move(handles));
 }
 
 // false: it is over.

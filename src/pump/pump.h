@@ -10,6 +10,9 @@
 // a function that fails leaves it to come back by itself; a push that is refused (throttled) is
 // tried again, a second later and then twice as long each time, while the items are ours.
 //
+// With flow control (flow.h) items are taken as they come and held until their turn: what is held
+// stays in flight, longer than its visibility if need be.
+//
 // Loop thread. Times are platform times. stop(), then close() before destruction.
 #pragma once
 
@@ -21,6 +24,7 @@
 #include "events/event.h"
 #include "events/feed.h"
 #include "io/park.h"
+#include "pump/flow.h"
 #include "wire/event_pattern.h"
 
 namespace mayfly::pump {
@@ -29,13 +33,30 @@ struct Settings {
   std::size_t batch_items = 10;
   std::int64_t window_ms = 0;  // from the first item of a batch on
   bool report_failures = false;
+  std::size_t batches_first = limits::mapping_batches_first;
+  std::int64_t batches_per_minute = limits::mapping_batches_per_minute;
   std::size_t batches_max = limits::mapping_batches_max;
   std::vector<wire::EventPattern> filters = {};  // none: everything passes
+  std::optional<FlowSettings> flow = {};
 };
 
+// What becomes of items, for metrics (Lambda developer guide, "Event source mapping metrics").
+enum class Step {
+  polled,
+  filtered_out,
+  invoked,
+  failed_invoke,
+  deleted,
+  dropped,  // by flow control: superseded or skipped
+};
+
+struct Call {
+  std::string payload;
+  std::string trace_header;
+  std::shared_ptr<events::Effects> effects;  // what the function does is held back by it; or null
+};
 // Runs one batch. Errors: as those of Invoker::invoke.
-using Push =
-    std::function<io::Task<Result<events::Outcome>>(std::string payload, std::string trace_header)>;
+using Push = std::function<io::Task<Result<events::Outcome>>(Call call)>;
 
 class Pump {
  public:
@@ -43,6 +64,12 @@ class Pump {
     io::Loop& loop;
     std::shared_ptr<events::Feed> feed;
     Push push;
+    // Whether a batch may be pushed now; whoever says no calls poke() when it may be otherwise.
+    // Absent: always.
+    std::function<bool()> may_push = {};
+    std::function<void(Step, std::size_t items)> count = {};  // or absent
+    // Whether the function's effects are to be held back and committed with its items. Absent: no.
+    std::function<bool()> hold_effects = {};
   };
   Pump(Deps deps, Settings settings);
   ~Pump();
@@ -53,6 +80,9 @@ class Pump {
   // Until nothing is being pushed.
   io::Task<void> close();
   std::size_t running() const { return running_; }
+  void poke() {
+    if (started_) wake();
+  }
 
  private:
   using Items = std::vector<events::Item>;
@@ -61,17 +91,30 @@ class Pump {
   void wake();  // pumps at the end of this turn
   io::Task<void> pump_soon();
   void pump();
+  void pump_flow();
+  void absorb();
+  void extend_held();
+  bool may_run();
+  void grow();
   bool fill();
   std::size_t allowed();
   void arm(std::int64_t at_ms);
   bool passes(const events::Item& item) const;
-  io::Task<void> run(Items items);
-  io::Task<Result<events::Outcome>> push(const Items& items);
-  io::Task<void> acknowledge(std::vector<std::string> handles);
+  io::Task<void> run(Items items, std::string flow_key);
+  void count(Step step, std::size_t items) const {
+    if (deps_.count && items > 0) deps_.count(step, items);
+  }
+  io::Task<Result<events::Outcome>> push(const Items& items,
+                                         std::shared_ptr<events::Effects>& effects);
+  io::Task<bool> acknowledge(std::vector<std::string> handles,
+                             std::shared_ptr<events::Effects> effects = nullptr);
+  io::Task<void> forget(std::vector<std::string> handles);
   io::Task<bool> pause(std::int64_t ms);
 
   Deps deps_;
   Settings settings_;
+  std::unique_ptr<Flow> flow_;  // nullptr: items go in the order they come
+  std::int64_t extend_ms_ = 0;  // when what it holds must be extended; 0: it holds nothing
   Items gathered_;
   std::size_t gathered_bytes_ = 0;
   std::int64_t window_ends_ms_ = 0;

@@ -45,10 +45,24 @@ class FakeFeed final : public events::Feed {
     out.more = out.more || out.items.size() == most;
     return out;
   }
+  Result<std::int64_t> extend(std::string_view handle) override {
+    extended.emplace_back(handle);
+    return epoch_millis(clock_.platform()) + 30'000;
+  }
   io::Task<Result<>> acknowledge(std::vector<std::string> handles) override {
     for (auto& one : handles) acknowledged.push_back(std::move(one));
     co_return Result<>{};
   }
+  struct Kept final : events::Effects {
+    io::Task<Result<>> commit(std::vector<std::string> handles, std::string, std::string) override {
+      committed = std::move(handles);
+      if (fails) co_return fail(ErrorKind::conflict, "not ours any more");
+      co_return Result<>{};
+    }
+    std::vector<std::string> committed;
+    bool fails = false;
+  };
+  std::shared_ptr<events::Effects> begin() override { return kept = std::make_shared<Kept>(); }
   std::uint64_t watch(std::function<void()> arrival) override {
     arrival_ = std::move(arrival);
     return 1;
@@ -57,6 +71,8 @@ class FakeFeed final : public events::Feed {
 
   std::deque<std::string> there;
   std::vector<std::string> acknowledged;
+  std::vector<std::string> extended;
+  std::shared_ptr<Kept> kept;
   int taken = 0;
 
  private:
@@ -71,8 +87,14 @@ struct Bench {
     loop.run_until(pump->close());
   }
   void start(pump::Settings settings) {
-    auto push = [this](std::string payload, std::string) { return call(*this, payload); };
-    pump = std::make_unique<pump::Pump>(pump::Pump::Deps{loop, feed, push}, std::move(settings));
+    auto push = [this](pump::Call made) {
+      held.push_back(made.effects);
+      return call(*this, std::move(made.payload));
+    };
+    auto count = [this](pump::Step step, std::size_t items) { counts[step] += items; };
+    pump = std::make_unique<pump::Pump>(
+        pump::Pump::Deps{loop, feed, push, [this] { return open; }, count, [this] { return hold; }},
+        std::move(settings));
     gate.set();
     pump->start();
     loop.run_ready();
@@ -103,6 +125,10 @@ struct Bench {
   io::Event gate{loop};
   Result<Outcome> answer = Outcome{};
   std::vector<std::string> pushed;
+  bool open = true;
+  bool hold = false;
+  std::vector<std::shared_ptr<events::Effects>> held;
+  std::map<pump::Step, std::size_t> counts;
   std::unique_ptr<pump::Pump> pump;
 };
 
@@ -279,4 +305,94 @@ TEST_CASE("pump: stopped, it takes nothing more and what runs ends") {
   CHECK(b.pushed == Texts{"a"});
   CHECK(b.feed->acknowledged == Texts{"h1"});
   CHECK(b.feed->there.size() == 1);
+}
+
+TEST_CASE("pump: with flow control a key's batches run one after another, others beside them") {
+  Bench b;
+  b.start({.batch_items = 1, .flow = pump::FlowSettings{.key_path = "body.k", .concurrency = 1}});
+  b.gate.reset();
+  for (const auto* body : {R"({"k":"a","n":1})", R"({"k":"a","n":2})", R"({"k":"b","n":3})"}) {
+    b.add(body);
+  }
+  CHECK(b.pushed == Texts{R"({"k":"a","n":1})", R"({"k":"b","n":3})"});
+  b.gate.set();
+  b.loop.run_ready();
+  CHECK(b.pushed.size() == 3);
+  CHECK(b.feed->acknowledged.size() == 3);
+  CHECK(b.feed->extended.empty());
+}
+
+TEST_CASE("pump: what flow control holds stays taken, and goes when its time has come") {
+  Bench b;
+  b.start(
+      {.batch_items = 1, .flow = pump::FlowSettings{.throttle_items = 1, .throttle_ms = 60'000}});
+  b.add("first");
+  b.add("second");
+  CHECK(b.pushed == Texts{"first"});
+  b.pass(15s);
+  CHECK(b.feed->extended == Texts{"h2"});
+  b.pass(15s);
+  b.pass(29'999ms);
+  CHECK(b.pushed.size() == 1);
+  b.pass(1ms);
+  CHECK(b.pushed == Texts{"first", "second"});
+  CHECK(b.feed->acknowledged == Texts{"h1", "h2"});
+}
+
+TEST_CASE("pump: what flow control drops is acknowledged and counted") {
+  Bench b;
+  b.start({.batch_items = 1, .flow = pump::FlowSettings{.debounce_ms = 5'000}});
+  b.add("first");
+  b.add("second");
+  CHECK(b.feed->acknowledged == Texts{"h1"});
+  b.pass(5s);
+  CHECK(b.pushed == Texts{"second"});
+  CHECK(b.feed->acknowledged == Texts{"h1", "h2"});
+  CHECK(b.counts[pump::Step::polled] == 2);
+  CHECK(b.counts[pump::Step::dropped] == 1);
+  CHECK(b.counts[pump::Step::invoked] == 1);
+  CHECK(b.counts[pump::Step::deleted] == 1);
+}
+
+TEST_CASE("pump: nothing is taken while nothing may be pushed") {
+  Bench b;
+  b.open = false;
+  b.start({.batch_items = 1});
+  b.add("a");
+  b.pass(1h);
+  CHECK(b.feed->taken == 0);
+  b.open = true;
+  b.pump->poke();
+  b.loop.run_ready();
+  CHECK(b.pushed == Texts{"a"});
+}
+
+TEST_CASE("pump: counts what becomes of items") {
+  Bench b;
+  b.start({.filters = {pattern(R"({"body":["a"]})")}});
+  b.add("a");
+  b.add("b");
+  b.answer->kind = Outcome::Kind::function_error;
+  b.add("a");
+  CHECK(b.counts[pump::Step::polled] == 3);
+  CHECK(b.counts[pump::Step::filtered_out] == 1);
+  CHECK(b.counts[pump::Step::invoked] == 1);
+  CHECK(b.counts[pump::Step::failed_invoke] == 1);
+  CHECK(b.counts[pump::Step::deleted] == 1);
+}
+
+TEST_CASE("pump: effects that are held back are committed with the items, or not at all") {
+  Bench b;
+  b.hold = true;
+  b.start({});
+  b.add("a");
+  REQUIRE(b.feed->kept);
+  CHECK(b.held.back() == b.feed->kept);
+  CHECK(b.feed->kept->committed == Texts{"h1"});
+  CHECK(b.feed->acknowledged.empty());
+  CHECK(b.counts[pump::Step::deleted] == 1);
+  b.answer->kind = Outcome::Kind::function_error;
+  b.add("b");
+  CHECK(b.feed->kept->committed.empty());
+  CHECK(b.counts[pump::Step::deleted] == 1);
 }

@@ -7,11 +7,14 @@
 #include <limits>
 
 #include "base/limits.h"
+#include "events/switchboard.h"
 #include "functions/file_systems.h"
 #include "functions/package_store.h"
+#include "invoke/breaker.h"
 #include "invoke/environment_spec.h"
 #include "services/lambda/bounds.h"
 #include "services/lambda/managed.h"
+#include "services/lambda/names.h"
 #include "services/lambda/snap_start.h"
 #include "services/lambda/text.h"
 
@@ -83,9 +86,6 @@ ApiResult<void> refuse_unbuilt(const Request& in) {
     return refuse(unbuilt("VpcConfig"));
   }
   if (auto key = in.kms_key_arn(); key && !key->empty()) return refuse(unbuilt("KMSKeyArn"));
-  if (auto dead = in.dead_letter_config(); dead && !dead->target_arn().value_or("").empty()) {
-    return refuse(unbuilt("DeadLetterConfig"));
-  }
   if (auto tracing = in.tracing_config(); tracing && tracing->mode().value_or("") == "Active") {
     return refuse(unbuilt("TracingConfig.Mode Active"));
   }
@@ -108,6 +108,21 @@ ApiResult<void> apply_image(const model::ImageConfig& given, Version& version) {
   version.image_entry_point = words(given.entry_point());
   version.image_command = words(given.command());
   version.image_working_dir = given.working_directory().value_or("");
+  return {};
+}
+
+ApiResult<void> check_breaker(const Version& version) {
+  auto found = version.environment.find(std::string(invoke::breaker_variable));
+  if (found == version.environment.end()) return {};
+  auto settings = invoke::read_breaker(found->second);
+  if (!settings) return refuse(invalid(settings.error().message + "."));
+  if (settings->fallback.empty()) return {};
+  auto scope = events::scope_of_arn(version.role);
+  auto fallback = parse_function(settings->fallback, "", {scope.account, {}});
+  if (!fallback) return refuse(std::move(fallback.error()));
+  if (fallback->name == version.name) {
+    return refuse(invalid("A function cannot be the fallback of itself."));
+  }
   return {};
 }
 
@@ -147,10 +162,15 @@ ApiResult<void> apply_common(const Request& in, Version& version) {
     if (auto refused = apply_environment(*environment, version); !refused) return refused;
   }
   if (auto fits = check_bounds(version); !fits) return fits;
+  if (auto breaker = check_breaker(version); !breaker) return breaker;
   if (auto snap = in.snap_start()) {
     version.snap_start = snap->apply_on().value_or("None") == "PublishedVersions";
   }
   apply_file_systems(in, version);
+  // Without an ARN there is none from now on.
+  if (auto dead = in.dead_letter_config()) {
+    version.dead_letter_arn = dead->target_arn().value_or("");
+  }
   if (version.is_image() && !version.file_systems.empty()) {
     return refuse(unbuilt("FileSystemConfigs of a container image"));
   }
@@ -268,6 +288,9 @@ model::FunctionConfiguration describe(const Version& version, const std::string&
   model::EphemeralStorage storage;
   storage.set_size(version.tmp_mb);
   out.set_ephemeral_storage(storage);
+  if (!version.dead_letter_arn.empty()) {
+    out.set_dead_letter_config(model::DeadLetterConfig().set_target_arn(version.dead_letter_arn));
+  }
   model::TracingConfigResponse tracing;
   tracing.set_mode(version.tracing_mode);
   out.set_tracing_config(tracing);

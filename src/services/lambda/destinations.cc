@@ -4,6 +4,7 @@
 #include "services/lambda/json_scan.h"
 #include "services/lambda/service.h"
 #include "services/lambda/text.h"
+#include "wire/json.h"
 
 namespace mayfly::lambda {
 
@@ -32,40 +33,19 @@ std::string qualified(std::string_view arn) {
   return fmt::format("{}{}", arn, has ? "" : ":$LATEST");
 }
 
-std::string_view service_of(std::string_view arn) {
-  for (int skipped = 0; skipped < 2; ++skipped) {
-    auto colon = arn.find(':');
-    if (colon == arn.npos) return {};
-    arn.remove_prefix(colon + 1);
-  }
-  return arn.substr(0, arn.find(':'));
+api::ApiError bad_destination(std::string_view arn, std::string_view why) {
+  return invalid(fmt::format("The destination ARN {} is invalid: {}.", arn, why));
 }
 
-}  // namespace
-
-ApiResult<void> check_destination(std::string_view arn, DestinationOf which, const FunctionRef& of,
-                                  const functions::Registry& registry) {
-  std::string_view service = service_of(arn);
-  if (service == "s3" && which == DestinationOf::success) {
-    return refuse(invalid(
-        fmt::format("The destination ARN {} is invalid: a bucket takes failures alone.", arn)));
+ApiResult<void> check_function(std::string_view arn, const Destinations& by) {
+  auto to = parse_function(arn, "", by.of.scope);
+  if (!to || to->scope != by.of.scope) {
+    return refuse(bad_destination(arn, "a function of the same account and region can be one"));
   }
-  if (service != "lambda") {
-    return refuse(
-        invalid(fmt::format("The destination ARN {} is not valid: this server has no "
-                            "service '{}' yet that could take the record; a Lambda function can.",
-                            arn, service)));
-  }
-  auto to = parse_function(arn, "", of.scope);
-  if (!to || to->scope != of.scope) {
-    return refuse(invalid(fmt::format(
-        "The destination ARN {} is invalid: a function of the same account and region can be one.",
-        arn)));
-  }
-  if (to->name == of.name) {
+  if (to->name == by.of.name) {
     return refuse(invalid("You can't specify the function as a destination for itself."));
   }
-  const auto* function = registry.find(to->scope, to->name);
+  const auto* function = by.registry.find(to->scope, to->name);
   const auto& qualifier = to->qualifier;
   bool there = function && (qualifier.empty() || qualifier == "$LATEST" ||
                             function->aliases.contains(qualifier) ||
@@ -73,8 +53,78 @@ ApiResult<void> check_destination(std::string_view arn, DestinationOf which, con
                              function->versions.contains(std::stoi(qualifier))));
   if (there && function->latest.per_tenant) return refuse(no_tenants_with("Being a destination"));
   if (there) return {};
-  return refuse(
-      invalid(fmt::format("The destination ARN {} is invalid: there is no such function.", arn)));
+  return refuse(bad_destination(arn, "there is no such function"));
+}
+
+// A resource of another service.
+ApiResult<void> check_resource(std::string_view arn, const Destinations& by) {
+  auto service = events::service_of_arn(arn);
+  if (by.switchboard == nullptr || by.switchboard->target(arn) == nullptr) {
+    return refuse(bad_destination(
+        arn, fmt::format("this server has no service '{}' yet that could take it", service)));
+  }
+  if ((service == "sqs" || service == "sns") && arn.ends_with(".fifo")) {
+    return refuse(bad_destination(arn, "a queue or topic with order cannot be one"));
+  }
+  auto taken = by.switchboard->check(arn, {.service = "lambda.amazonaws.com",
+                                           .source_arn = by.of.unqualified_arn(),
+                                           .account = by.of.scope.account,
+                                           .role_arn = by.role_arn});
+  if (taken) return {};
+  return refuse(bad_destination(arn, taken.error().message));
+}
+
+// What a function says went wrong, in its own words where it has some.
+std::string error_message(const invoke::Ending& ending) {
+  using enum invoke::Ending::Condition;
+  std::string out;
+  if (ending.condition == zero_reserved_concurrency) {
+    out = "The function's reserved concurrency is 0.";
+  } else if (ending.outcome == nullptr) {
+    out = "The event is older than its maximum age.";
+  } else if (auto json = wire::parse_json(ending.outcome->payload); json) {
+    out = json->string_or("errorMessage");
+  }
+  // Within a character of UTF-8 nothing is cut.
+  std::size_t most = limits::dead_letter_error_bytes;
+  if (out.size() <= most) return out;
+  while (most > 0 && (static_cast<unsigned char>(out[most]) & 0xc0) == 0x80) --most;
+  return out.substr(0, most);
+}
+
+}  // namespace
+
+ApiResult<void> check_destination(std::string_view arn, DestinationOf which,
+                                  const Destinations& by) {
+  auto service = events::service_of_arn(arn);
+  if (service == "s3" && which == DestinationOf::success) {
+    return refuse(bad_destination(arn, "a bucket takes failures alone"));
+  }
+  return service == "lambda" ? check_function(arn, by) : check_resource(arn, by);
+}
+
+ApiResult<void> check_dead_letter(std::string_view arn, const Destinations& by) {
+  auto service = events::service_of_arn(arn);
+  if (service != "sqs" && service != "sns") {
+    return refuse(invalid(fmt::format(
+        "The dead letter target {} is invalid: a standard queue or topic can be one.", arn)));
+  }
+  return check_resource(arn, by);
+}
+
+std::vector<events::Attribute> dead_letter_attributes(const invoke::Ending& ending) {
+  using enum invoke::Ending::Condition;
+  std::string_view code = "200";  // the invocation itself succeeded, the function failed
+  if (ending.outcome == nullptr) code = "500";
+  if (ending.condition == zero_reserved_concurrency) code = "429";
+  std::vector<events::Attribute> out{
+      {"RequestID", "String", ending.event.event.id.str()},
+      {"ErrorCode", "Number", std::string(code)},
+  };
+  if (auto message = error_message(ending); !message.empty()) {
+    out.push_back({"ErrorMessage", "String", std::move(message)});
+  }
+  return out;
 }
 
 std::string destination_record(const invoke::Ending& ending, WallTime now) {
@@ -121,9 +171,52 @@ Result<invoke::AsyncEvent> Service::hand_over(const invoke::Ending& ending,
   return out;
 }
 
-invoke::Handover Service::handover_to(const std::string& arn) const {
+invoke::AsyncEvent Service::outbound(const invoke::Ending& ending, const Resource& to) const {
+  const auto& from = ending.event;
+  invoke::AsyncEvent out{
+      .scope = from.scope, .name = from.name, .qualifier = from.qualifier, .event = {}};
+  out.event.id = RequestId(deps_.random.uuid4());
+  out.event.trace_header = from.event.trace_header;
+  out.outbound.emplace(
+      invoke::Outbound{.arn = to.arn,
+                       .source_arn = FunctionRef{from.scope, from.name, {}}.unqualified_arn(),
+                       .role_arn = to.role_arn,
+                       .attributes = {}});
+  return out;
+}
+
+invoke::Handover Service::handover_to(const std::string& arn, const std::string& role) const {
   if (arn.empty()) return nullptr;
-  return [this, arn](const invoke::Ending& ending) { return hand_over(ending, arn); };
+  if (events::service_of_arn(arn) == "lambda") {
+    return [this, arn](const invoke::Ending& ending) { return hand_over(ending, arn); };
+  }
+  return [this, to = Resource{arn, role}](const invoke::Ending& ending) {
+    auto out = outbound(ending, to);
+    out.event.payload = destination_record(ending, deps_.loop.clock().platform());
+    // What a bus says of the record (developer guide, "Capturing records of Lambda asynchronous
+    // invocations"); nothing else reads them.
+    if (events::service_of_arn(to.arn) == "events") {
+      bool success = ending.condition == invoke::Ending::Condition::success;
+      auto type =
+          fmt::format("Lambda Function Invocation Result - {}", success ? "Success" : "Failure");
+      auto resources =
+          fmt::format("[{},{}]", json_quoted(qualified(ending.invoked_arn)), json_quoted(to.arn));
+      out.outbound->attributes = {{"source", "String", "lambda"},
+                                  {"detail-type", "String", std::move(type)},
+                                  {"resources", "String", std::move(resources)}};
+    }
+    return Result<invoke::AsyncEvent>(std::move(out));
+  };
+}
+
+invoke::Handover Service::dead_letter_to(const std::string& arn, const std::string& role) const {
+  if (arn.empty()) return nullptr;
+  return [this, to = Resource{arn, role}](const invoke::Ending& ending) {
+    auto out = outbound(ending, to);
+    out.event.payload = ending.event.event.payload;
+    out.outbound->attributes = dead_letter_attributes(ending);
+    return Result<invoke::AsyncEvent>(std::move(out));
+  };
 }
 
 }  // namespace mayfly::lambda

@@ -69,10 +69,9 @@ TEST_CASE("what cannot take a record is refused when it is configured") {
   };
   for (const char* service : {"sqs", "sns", "events"}) {
     std::string to = fmt::format("arn:aws:{}:us-east-1:000000000000:x", service);
-    CHECK(refused(to, "") ==
-          fmt::format("{}The destination ARN {} is not valid: this server has no service '{}' yet "
-                      "that could take the record; a Lambda function can.",
-                      code, to, service));
+    CHECK(refused(to, "") == fmt::format("{}The destination ARN {} is invalid: this server has no "
+                                         "service '{}' yet that could take it.",
+                                         code, to, service));
     CHECK(refused("", to).starts_with(code));
   }
   CHECK(refused("", "arn:aws:s3:::bucket").find("no service 's3'") != std::string::npos);
@@ -169,6 +168,96 @@ TEST_CASE("a record tells of a failure, with the configuration of the qualifier 
                                                name)) != std::string::npos);
     CHECK(told->event.payload.find("response") == std::string::npos);
   }
+}
+
+// A queue service that has one queue.
+struct FakeQueue final : events::Target {
+  Result<> check(std::string_view to, const events::Sender& sender) override {
+    asked.push_back(fmt::format("{} {} {}", to, sender.source_arn, sender.role_arn));
+    if (to != queue_arn) return fail(ErrorKind::not_found, "there is no such queue");
+    return {};
+  }
+  io::Task<Result<events::Outcome>> push(events::Delivery) override { co_return events::Outcome{}; }
+  const std::string queue_arn = "arn:aws:sqs:us-east-1:000000000000:dead";
+  std::vector<std::string> asked;
+};
+
+struct WithQueue {
+  WithQueue() {
+    board.add_target("sqs", queue);
+    house.switchboard = &board;
+    house.stop();
+    house.start();
+    house.create("f");
+  }
+  FakeQueue queue;
+  events::Switchboard board;
+  House house;
+};
+
+TEST_CASE("a queue is a destination when it is there, has no order, and the role may push to it") {
+  WithQueue w;
+  w.house.done("PutFunctionEventInvokeConfig", put("f", w.queue.queue_arn, ""));
+  CHECK(w.queue.asked.back() == w.queue.queue_arn + " " + arn + "f " + role);
+  CHECK(w.house.refused("PutFunctionEventInvokeConfig",
+                        put("f", "", "arn:aws:sqs:us-east-1:000000000000:none")) ==
+        "InvalidParameterValueException 400: The destination ARN "
+        "arn:aws:sqs:us-east-1:000000000000:none is invalid: there is no such queue.");
+  CHECK(w.house
+            .refused("PutFunctionEventInvokeConfig",
+                     put("f", "", "arn:aws:sqs:us-east-1:000000000000:q.fifo"))
+            .find("with order") != std::string::npos);
+  auto target = resolve(w.house, "f");
+  auto event = event_of("f");
+  events::Outcome outcome;
+  auto told = target.on_success({.event = event, .invoked_arn = "a:b", .outcome = &outcome});
+  REQUIRE(told);
+  REQUIRE(told->outbound);
+  CHECK(told->outbound->arn == w.queue.queue_arn);
+  CHECK(told->outbound->role_arn == role);
+  CHECK(told->outbound->attributes.empty());
+  CHECK(told->event.payload.starts_with(R"({"version":"1.0")"));
+}
+
+TEST_CASE("a dead-letter queue gets the event and why it failed") {
+  WithQueue w;
+  auto& house = w.house;
+  model::UpdateFunctionConfigurationRequest in;
+  in.set_function_name("f").set_dead_letter_config(
+      model::DeadLetterConfig().set_target_arn(w.queue.queue_arn));
+  auto out = house.ok<model::FunctionConfiguration>("UpdateFunctionConfiguration", in);
+  CHECK(*out.dead_letter_config()->target_arn() == w.queue.queue_arn);
+  auto target = resolve(house, "f");
+  REQUIRE(target.dead_letter);
+  auto event = event_of("f");
+  events::Outcome outcome;
+  outcome.kind = events::Outcome::Kind::function_error;
+  outcome.payload = R"({"errorMessage":")" + std::string(1023, 'x') + "\u00e4\"}";
+  invoke::Ending ending{.condition = invoke::Ending::Condition::retries_exhausted,
+                        .event = event,
+                        .invoked_arn = "a",
+                        .outcome = &outcome};
+  auto told = target.dead_letter(ending);
+  REQUIRE(told);
+  CHECK(told->event.payload == event.event.payload);
+  REQUIRE(told->outbound);
+  const auto& attributes = told->outbound->attributes;
+  REQUIRE(attributes.size() == 3);
+  CHECK(attributes[0] == events::Attribute{"RequestID", "String", "event-1"});
+  CHECK(attributes[1] == events::Attribute{"ErrorCode", "Number", "200"});
+  // The first KiB, without half a character at its end.
+  CHECK(attributes[2] == events::Attribute{"ErrorMessage", "String", std::string(1023, 'x')});
+  ending.condition = invoke::Ending::Condition::zero_reserved_concurrency;
+  ending.outcome = nullptr;
+  CHECK(target.dead_letter(ending)->outbound->attributes[1].value == "429");
+
+  in.set_dead_letter_config(
+      model::DeadLetterConfig().set_target_arn("arn:aws:lambda:us-east-1:000000000000:function:f"));
+  CHECK(house.refused("UpdateFunctionConfiguration", in).find("standard queue or topic") !=
+        std::string::npos);
+  in.set_dead_letter_config(model::DeadLetterConfig().set_target_arn(""));
+  house.done("UpdateFunctionConfiguration", in);
+  CHECK_FALSE(resolve(house, "f").dead_letter);
 }
 
 TEST_CASE("the invoker hears what is reserved in sum") {

@@ -77,29 +77,32 @@ void EventSources::run(Live& live) {
   if (!mapping.enabled || stopped_) return;
   auto source =
       deps_.switchboard.source(events::service_of_arn(mapping.source_arn), mapping.source_arn);
-  if (!source.feed) {
-    log::warn("lambda", "the event source mapping {} reads nothing: {} is not there", mapping.id,
+  if (!source.feed) return;
+  if (!source.there) {
+    log::warn("lambda", "the event source mapping {} waits: {} is not there", mapping.id,
               mapping.source_arn);
-    return;
   }
-  pump::Settings settings{.batch_items = static_cast<std::size_t>(mapping.batch_size),
-                          .window_ms = mapping.window_seconds * 1000ll,
-                          .report_failures = mapping.report_failures};
-  if (mapping.max_concurrency > 0) {
-    settings.batches_max = static_cast<std::size_t>(mapping.max_concurrency);
+  FunctionRef ref = function_of(mapping);
+  pump::Pump::Deps deps{
+      .loop = deps_.loop,
+      .feed = std::move(source.feed),
+      .push = [this, ref](pump::Call call) { return deps_.invoke(ref, std::move(call)); },
+      .may_push = [this, ref] { return deps_.may_run(ref); },
+      .hold_effects = [this, ref] { return deps_.hold_effects(ref); }};
+  if (mapping.count_events && deps_.count) {
+    deps.count = [this, id = mapping.id, ref](pump::Step step, std::size_t items) {
+      deps_.count(ref, id, step, items);
+    };
   }
-  for (const auto& filter : mapping.filters) {
-    // It was read once when it was set.
-    if (auto pattern = wire::EventPattern::parse(filter)) {
-      settings.filters.push_back(*std::move(pattern));
-    }
-  }
-  auto push = [this, ref = function_of(mapping)](std::string payload, std::string trace) {
-    return deps_.invoke(ref, std::move(payload), std::move(trace));
-  };
-  live.pump = std::make_unique<pump::Pump>(
-      pump::Pump::Deps{deps_.loop, std::move(source.feed), std::move(push)}, std::move(settings));
+  live.pump = std::make_unique<pump::Pump>(std::move(deps), pump_settings(mapping));
   live.pump->start();
+}
+
+void EventSources::poke(const Scope& scope, const FunctionName& function) {
+  for (auto& [id, live] : live_) {
+    const auto& mapping = live->mapping;
+    if (live->pump && mapping.scope == scope && mapping.function == function) live->pump->poke();
+  }
 }
 
 void EventSources::settle(const Shared& live) { tasks_.spawn(settle_soon(live)); }
@@ -139,7 +142,7 @@ ApiResult<void> EventSources::check(const Mapping& mapping) const {
   if (!timeout) return refuse(std::move(timeout.error()));
   auto service = events::service_of_arn(mapping.source_arn);
   auto source = deps_.switchboard.source(service, mapping.source_arn);
-  if (!source.feed) {
+  if (!source.there) {
     return refuse(invalid(
         "Error occurred while ReceiveMessage. SQS Error Code: "
         "AWS.SimpleQueueService.NonExistentQueue. SQS Error Message: The specified queue does not "
@@ -292,6 +295,14 @@ model::EventSourceMappingConfiguration EventSources::describe(const Live& live) 
   if (mapping.max_concurrency > 0) {
     out.set_scaling_config(model::ScalingConfig().set_maximum_concurrency(mapping.max_concurrency));
   }
+  if (mapping.pollers_max > 0) {
+    out.set_provisioned_poller_config(model::ProvisionedPollerConfig()
+                                          .set_minimum_pollers(mapping.pollers_min)
+                                          .set_maximum_pollers(mapping.pollers_max));
+  }
+  if (mapping.count_events) {
+    out.set_metrics_config(model::EventSourceMappingMetricsConfig().set_metrics({"EventCount"}));
+  }
   if (!mapping.filters.empty()) {
     std::vector<model::Filter> filters;
     for (const auto& filter : mapping.filters) filters.emplace_back().set_pattern(filter);
@@ -314,12 +325,20 @@ ApiResult<std::map<std::string, std::string>> EventSources::tags(const Scope& sc
 io::Task<ApiResult<void>> EventSources::set_tags(Scope scope, std::string arn,
                                                  std::map<std::string, std::string> tags) {
   CO_TRY(check_tags(tags));
-  CO_TRY_ASSIGN(auto live, find(scope, arn.substr(arn.find(arn_mark) + arn_mark.size())));
+  CO_TRY_ASSIGN(auto live, find_settled(scope, arn.substr(arn.find(arn_mark) + arn_mark.size())));
+  auto flow = pump::read_flow(tags);
+  if (!flow) co_return refuse(invalid(std::move(flow.error().message)));
+  auto before = pump::read_flow(live->mapping.tags);
   Mapping mapping = live->mapping;
   mapping.tags = tags;
   auto stored = co_await deps_.mappings.put(std::move(mapping));
   if (!stored) co_return refuse(from(stored.error()));
   live->mapping.tags = std::move(tags);
+  // Tags of flow control are settings: the pump begins again with them.
+  if (!before || *flow != *before) {
+    live->transition = "Updating";
+    settle(live);
+  }
   co_return ApiResult<void>{};
 }
 

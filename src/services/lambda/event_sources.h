@@ -36,9 +36,14 @@ class EventSources {
         named;
     // The timeout of a function that may have a mapping, or why there is none.
     std::function<ApiResult<int>(const FunctionRef&)> timeout_seconds;
-    std::function<io::Task<Result<events::Outcome>>(FunctionRef, std::string payload,
-                                                    std::string trace_header)>
-        invoke;
+    std::function<io::Task<Result<events::Outcome>>(FunctionRef, pump::Call)> invoke;
+    // The function's circuit breaker lets a batch through now; poke() when that changes.
+    std::function<bool(const FunctionRef&)> may_run;
+    // What the function does is held back and committed with the items.
+    std::function<bool(const FunctionRef&)> hold_effects;
+    // What becomes of the items of mappings that ask for it (MetricsConfig). May be absent.
+    std::function<void(const FunctionRef&, const std::string& id, pump::Step, std::size_t items)>
+        count = {};
   };
   explicit EventSources(Deps deps);
 
@@ -46,6 +51,9 @@ class EventSources {
   void start();  // what was enabled when the server ended
   void stop();
   io::Task<void> close();
+
+  // Mappings of this function may push again.
+  void poke(const Scope& scope, const FunctionName& function);
 
   // …:event-source-mapping:UUID
   static bool is_arn(std::string_view arn);

@@ -27,6 +27,7 @@ class OneFeed final : public events::Feed {
     }
     return out;
   }
+  Result<std::int64_t> extend(std::string_view) override { return INT64_MAX; }
   io::Task<Result<>> acknowledge(std::vector<std::string> handles) override {
     acknowledged += static_cast<int>(handles.size());
     co_return Result<>{};
@@ -47,7 +48,7 @@ struct Bench {
   Bench() {
     switchboard.add_source("sqs", [this](std::string_view arn) {
       if (arn != queue_arn) return events::Source{};
-      return events::Source{.feed = feed, .ordered = ordered, .hidden_seconds = 30};
+      return events::Source{.feed = feed, .there = true, .ordered = ordered, .hidden_seconds = 30};
     });
     open();
   }
@@ -71,7 +72,11 @@ struct Bench {
           if (ref.name.str() != "f") return refuse(function_not_found(ref.arn()));
           return 3;
         },
-        .invoke = [this](FunctionRef, std::string, std::string) { return invoke(*this); }});
+        .invoke = [this](FunctionRef, const pump::Call&) { return invoke(*this); },
+        .may_run = [this](const FunctionRef&) { return may_run; },
+        .hold_effects = [](const FunctionRef&) { return false; },
+        .count = [this](const FunctionRef&, const std::string&, pump::Step step,
+                        std::size_t items) { counted[step] += items; }});
     service = {};
     service.model = &model::model;
     sources->add_to(service);
@@ -131,6 +136,8 @@ struct Bench {
   bool ordered = false;
   io::Event gate{loop};
   int invoked = 0;
+  bool may_run = true;
+  std::map<pump::Step, std::size_t> counted;
   std::unique_ptr<functions::Mappings> mappings;
   std::unique_ptr<EventSources> sources;
   api::Service service;
@@ -239,4 +246,52 @@ TEST_CASE("event sources: tags") {
   REQUIRE(b.loop.run_until(b.sources->set_tags(b.scope, arn, {{"b", "2"}})));
   CHECK(b.sources->tags(b.scope, arn)->size() == 1);
   CHECK_FALSE(b.sources->tags(b.scope, arn + "x"));
+}
+
+TEST_CASE("event sources: a breaker that opens again lets the mapping go on") {
+  Bench b;
+  b.may_run = false;
+  b.ok("CreateEventSourceMapping", Bench::wanted());
+  b.loop.run_ready();
+  b.arrive();
+  CHECK(b.invoked == 0);
+  b.may_run = true;
+  b.sources->poke(b.scope, FunctionName("other"));
+  b.loop.run_ready();
+  CHECK(b.invoked == 0);
+  b.sources->poke(b.scope, FunctionName("f"));
+  b.loop.run_ready();
+  CHECK(b.invoked == 1);
+}
+
+TEST_CASE("event sources: provisioned pollers, counts and flow control are settings that stay") {
+  Bench b;
+  auto in = Bench::wanted();
+  in.set_provisioned_poller_config(model::ProvisionedPollerConfig().set_minimum_pollers(4));
+  in.set_metrics_config(model::EventSourceMappingMetricsConfig().set_metrics({"EventCount"}));
+  in.set_tags({{"mayfly:concurrency", "1"}, {"team", "a"}});
+  std::string id(*b.ok("CreateEventSourceMapping", std::move(in)).uuid());
+  b.loop.run_ready();
+  b.gate.set();
+  b.arrive();
+  CHECK(b.counted[pump::Step::deleted] == 1);
+  b.loop.run_until(b.sources->close());
+  b.open();
+  model::UpdateEventSourceMappingRequest update;
+  auto shown = b.ok("UpdateEventSourceMapping", update.set_uuid(id));
+  CHECK(*shown.provisioned_poller_config()->minimum_pollers() == 4);
+  CHECK(*shown.provisioned_poller_config()->maximum_pollers() == 200);
+  CHECK(shown.metrics_config()->metrics().size() == 1);
+  b.loop.run_ready();
+  auto tags = b.sources->tags(b.scope, *shown.event_source_mapping_arn());
+  CHECK(tags->size() == 2);
+  auto bad = Bench::wanted();
+  bad.set_tags({{"mayfly:concurrency", "none"}});
+  CHECK(b.code("CreateEventSourceMapping", std::move(bad)) == "InvalidParameterValueException");
+  auto arn = std::string(*shown.event_source_mapping_arn());
+  auto set = b.loop.run_until(b.sources->set_tags(b.scope, arn, {{"mayfly:throttle", "1/1s"}}));
+  REQUIRE(set);
+  CHECK(b.state(id) == "Updating");
+  b.loop.run_ready();
+  CHECK(b.state(id) == "Enabled");
 }

@@ -61,6 +61,10 @@ class FakeInvoker final : public invoke::Invoker {
   }
   void forget(std::string_view pool_key) override { forgotten.emplace_back(pool_key); }
   int running(std::string_view) const override { return 0; }
+  bool breaker_lets(std::string_view) const override { return breaker_open == false; }
+  void on_breaker(std::function<void(const std::string&)> call) override {
+    breaker_changed = std::move(call);
+  }
   Totals totals() const override { return {}; }
   io::Task<void> close(Deadline) override { co_return; }
 
@@ -78,6 +82,8 @@ class FakeInvoker final : public invoke::Invoker {
   std::optional<Result<invoke::Snapshot>> snapshot_answer;  // none: it goes on
   std::vector<std::shared_ptr<invoke::SnapshotCall>> snapshots;
   std::vector<std::string> forgotten;
+  bool breaker_open = false;
+  std::function<void(const std::string&)> breaker_changed;
 };
 
 class FakeGuard final : public guard::Guard {
@@ -124,6 +130,7 @@ struct House {
   Settings settings{};
   std::unique_ptr<io::BodySource> stream;  // of the latest call
   std::function<Result<std::string>(std::string_view)> runtime_warning;
+  events::Switchboard* switchboard = nullptr;
   // What this machine has of each runtime.
   std::string runtime_build = "1";
   std::vector<std::string> unsigned_deployed;  // "FUNCTION Warn" or "FUNCTION Enforce"
@@ -153,7 +160,8 @@ struct House {
              [this](const Scope&, const FunctionName& name, functions::SigningPolicy policy) {
                bool enforce = policy == functions::SigningPolicy::enforce;
                unsigned_deployed.push_back(name.str() + (enforce ? " Enforce" : " Warn"));
-             }});
+             },
+             nullptr, switchboard});
     operations = service->operations();
     REQUIRE(loop.run_until(service->start()));
   }
@@ -175,7 +183,7 @@ struct House {
                    .deadline = no_deadline,
                    .host = "localhost:4566",
                    .trace_header = trace_header,
-                   .from_function = from_function};
+                   .instance = InstanceId(from_function ? "i-1" : "")};
     auto handler = operations.handlers.find(operation);
     REQUIRE(handler != operations.handlers.end());
     auto answer = loop.run_until(handler->second(call, std::move(input)));

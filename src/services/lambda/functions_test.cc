@@ -183,11 +183,6 @@ std::vector<Refusal> unbuilt_refusals() {
          in.set_vpc_config(vpc.set_subnet_ids({"subnet-1"}));
        },
        "NotImplementedException 501: VpcConfig is not implemented by this server yet."},
-      {[](In& in) {
-         model::DeadLetterConfig dead;
-         in.set_dead_letter_config(dead.set_target_arn("arn:aws:sqs:us-east-1:000000000000:q"));
-       },
-       "NotImplementedException 501: DeadLetterConfig is not implemented by this server yet."},
   };
 }
 

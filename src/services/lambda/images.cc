@@ -96,7 +96,7 @@ invoke::ImageRoot image_root(const functions::Image& image, const functions::Ver
 
 io::Task<ApiResult<functions::PackageRef>> Service::image_of(const Call& call, std::string uri) {
   bool path = uri.starts_with('/') || uri.starts_with(file_scheme);
-  if (path && deps_.settings.image_paths && !call.from_function) {
+  if (path && deps_.settings.image_paths && !call.from_function()) {
     std::string place = uri.starts_with('/') ? uri : uri.substr(file_scheme.size());
     auto image = co_await deps_.images.import(place, "");
     if (image) co_return package(*image);

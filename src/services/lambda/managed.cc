@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "base/limits.h"
+#include "services/lambda/runnable.h"
 
 namespace mayfly::lambda {
 
@@ -83,6 +84,11 @@ ApiResult<void> settle_managed(std::optional<std::string_view> log_format,
   if (!variable) return refuse(variable.error());
   if (variable->value_or(1) > 1 && version.snap_start) {
     return refuse(invalid("SnapStart is not supported with several calls in one environment."));
+  }
+  if (is_exactly_once(version) && (is_managed(version) || variable->value_or(1) > 1)) {
+    return refuse(
+        invalid("MAYFLY_EXACTLY_ONCE needs environments that run one call at a time: of several, "
+                "nobody knows which one sends."));
   }
   if (!is_managed(version)) return {};
   if (*variable) return refuse(not_with_managed(max_concurrency_variable));

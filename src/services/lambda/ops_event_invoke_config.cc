@@ -12,14 +12,13 @@ std::string config_key(const FunctionRef& ref) {
 }
 
 // What the call names replaces what was there; a destination without an ARN takes it away.
-ApiResult<void> take_destinations(const model::DestinationConfig& given, const FunctionRef& ref,
-                                  const functions::Registry& registry,
+ApiResult<void> take_destinations(const model::DestinationConfig& given, const Destinations& by,
                                   functions::EventInvokeConfig& config) {
   auto take = [&](auto part, DestinationOf which, std::string& kept) -> ApiResult<void> {
     if (!part) return {};
     std::string arn(part->destination().value_or(""));
     if (!arn.empty()) {
-      if (auto checked = check_destination(arn, which, ref, registry); !checked) return checked;
+      if (auto checked = check_destination(arn, which, by); !checked) return checked;
     }
     kept = std::move(arn);
     return {};
@@ -52,8 +51,7 @@ api::ApiError no_config(const FunctionRef& ref) {
 }
 
 template <class Request>
-ApiResult<void> take_over(const Request& in, const FunctionRef& ref,
-                          const functions::Registry& registry,
+ApiResult<void> take_over(const Request& in, const Destinations& by,
                           functions::EventInvokeConfig& config) {
   if (!in.maximum_retry_attempts() && !in.maximum_event_age_in_seconds() &&
       !in.destination_config()) {
@@ -64,7 +62,7 @@ ApiResult<void> take_over(const Request& in, const FunctionRef& ref,
   if (auto value = in.maximum_event_age_in_seconds()) {
     config.max_age_seconds = static_cast<int>(*value);
   }
-  if (auto given = in.destination_config()) return take_destinations(*given, ref, registry, config);
+  if (auto given = in.destination_config()) return take_destinations(*given, by, config);
   return {};
 }
 
@@ -73,11 +71,11 @@ ApiResult<void> take_over(const Request& in, const FunctionRef& ref,
 Service::Answer Service::put_function_event_invoke_config(Call& call, Record input) {
   model::PutFunctionEventInvokeConfigRequest in(std::move(input));
   CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name(), in.qualifier()));
-  CO_TRY(require_qualifier(ref));
+  CO_TRY_ASSIGN(const Version* version, require_version(ref));
   functions::EventInvokeConfig config;
   config.qualifier = config_key(ref);
   config.modified = deps_.loop.clock().platform();
-  CO_TRY(take_over(in, ref, deps_.registry, config));
+  CO_TRY(take_over(in, destinations_of(ref, version->role), config));
   CO_TRY(co_await change(ref, [&config](Function& function) -> ApiResult<void> {
     function.event_configs[config.qualifier] = config;
     return {};
@@ -99,13 +97,14 @@ Service::Answer Service::get_function_event_invoke_config(Call& call, Record inp
 Service::Answer Service::update_function_event_invoke_config(Call& call, Record input) {
   model::UpdateFunctionEventInvokeConfigRequest in(std::move(input));
   CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name(), in.qualifier()));
-  CO_TRY(require_qualifier(ref));
+  CO_TRY_ASSIGN(const Version* version, require_version(ref));
+  Destinations by = destinations_of(ref, version->role);
   functions::EventInvokeConfig config;
   CO_TRY(co_await change(ref, [&](Function& function) -> ApiResult<void> {
     auto found = function.event_configs.find(config_key(ref));
     if (found == function.event_configs.end()) return refuse(no_config(ref));
     config = found->second;
-    if (auto taken = take_over(in, ref, deps_.registry, config); !taken) return taken;
+    if (auto taken = take_over(in, by, config); !taken) return taken;
     config.modified = deps_.loop.clock().platform();
     found->second = config;
     return {};

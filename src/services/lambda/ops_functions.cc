@@ -152,6 +152,9 @@ Service::Answer Service::create_function(Call& call, Record input) {
   if (!latest.is_image()) CO_TRY(check_runtime(ref.name, latest.runtime));
   CO_TRY(check_role(latest.role, call.scope.account));
   CO_TRY(check_file_systems(in.file_system_configs(), call.scope));
+  if (!latest.dead_letter_arn.empty()) {
+    CO_TRY(check_dead_letter(latest.dead_letter_arn, destinations_of(ref, latest.role)));
+  }
   CO_TRY(check_architectures(in.architectures()));
   if (!in.architectures().empty()) latest.architecture = in.architectures().front();
   CO_TRY_ASSIGN(latest.layers, layers_of(in.layers(), call, bounds_of(latest)));

@@ -1,4 +1,5 @@
 // Invoke, and its deprecated asynchronous elder.
+#include "base/log.h"
 #include "services/lambda/invoke_input.h"
 #include "services/lambda/runnable.h"
 #include "services/lambda/service.h"
@@ -43,17 +44,38 @@ Service::Answer Service::invoke(Call& call, Record input) {
                           .invoked_arn = ready.invoked_arn,
                           .want_log_tail = in.log_type().value_or("") == "Tail",
                           .caller = calling_function(call)};
-  auto outcome = co_await deps_.invoker.invoke(std::move(ready.runnable), std::move(request));
+  std::string version = ready.version;
+  auto outcome = co_await invoke_or_fall_back(ref.scope, std::move(ready), std::move(request));
   if (!outcome) co_return refuse(platform_error(outcome.error()));
   out.set_status_code(200);
-  out.set_executed_version(outcome->executed_version.empty() ? ready.version
-                                                             : outcome->executed_version);
+  out.set_executed_version(outcome->executed_version.empty() ? version : outcome->executed_version);
   if (outcome->kind == events::Outcome::Kind::function_error) {
     out.set_function_error(outcome->error_class.empty() ? "Unhandled" : outcome->error_class);
   }
   if (in.log_type().value_or("") == "Tail") out.set_log_result(base64(outcome->log_tail));
   out.set_payload(std::move(outcome->payload));
   co_return std::move(out).take();
+}
+
+io::Task<Result<events::Outcome>> Service::invoke_or_fall_back(Scope scope, Invocation ready,
+                                                               invoke::Request request) {
+  const auto& breaker = ready.runnable->breaker;
+  if (!breaker || breaker->fallback.empty()) {
+    co_return co_await deps_.invoker.invoke(std::move(ready.runnable), std::move(request));
+  }
+  auto fallback = breaker->fallback;
+  invoke::Request again = request;
+  auto outcome = co_await deps_.invoker.invoke(std::move(ready.runnable), std::move(request));
+  if (outcome || outcome.error().reason != invoke::circuit_open) co_return outcome;
+  auto ref = parse_function(fallback, "", scope);
+  if (!ref) co_return outcome;  // it was read once when it was set
+  auto other = co_await prepare(*ref, again.event.deadline);
+  if (!other) {
+    log::warn("lambda", "the fallback {} cannot run: {}", fallback, other.error().message);
+    co_return outcome;
+  }
+  again.invoked_arn = other->invoked_arn;
+  co_return co_await deps_.invoker.invoke(std::move(other->runnable), std::move(again));
 }
 
 const Bounds& Service::bounds_for(const FunctionRef& ref) const {

@@ -120,6 +120,10 @@ Service::Answer Service::update_function_configuration(Call& call, Record input)
     Version before = latest;
     if (auto applied = apply(in, latest); !applied) return applied;
     if (auto strict = check_strictness(latest); !strict) return strict;
+    if (in.dead_letter_config() && !latest.dead_letter_arn.empty()) {
+      auto taken = check_dead_letter(latest.dead_letter_arn, destinations_of(ref, latest.role));
+      if (!taken) return taken;
+    }
     if (latest.layers.size() > static_cast<std::size_t>(bounds_of(latest).layers) &&
         !in.has_layers()) {
       return refuse(

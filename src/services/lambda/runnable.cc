@@ -42,6 +42,11 @@ int provisioned_in_sum(const functions::Function& function) {
   return out;
 }
 
+bool is_exactly_once(const functions::Version& version) {
+  auto found = version.environment.find("MAYFLY_EXACTLY_ONCE");
+  return found != version.environment.end() && found->second == "on";
+}
+
 invoke::Runnable make_runnable(const functions::Function& function,
                                const functions::Version& version, std::filesystem::path code,
                                std::filesystem::path layers) {
@@ -79,6 +84,14 @@ invoke::Runnable make_runnable(const functions::Function& function,
   out.kept = version.environments_least.value_or(0);
   out.most = version.environments_most;
   out.unbound = is_unbound(version.environment);
+  out.exactly_once = is_exactly_once(version);
+  auto breaker = version.environment.find(std::string(invoke::breaker_variable));
+  if (breaker != version.environment.end()) {
+    // It was read once when it was set.
+    if (auto settings = invoke::read_breaker(breaker->second)) {
+      out.breaker = std::make_shared<const invoke::BreakerSettings>(*std::move(settings));
+    }
+  }
   return out;
 }
 
@@ -160,14 +173,16 @@ io::Task<Result<invoke::AsyncTarget>> Service::resolve_async(Scope scope, Functi
   CO_TRY_ASSIGN(auto resolved,
                 deps_.registry.resolve(ref.scope, ref.name, ref.qualifier, deps_.random));
   invoke::AsyncTarget target{.runnable = invoke::Runnable{}, .invoked_arn = resolved.invoked_arn};
+  const auto& role = resolved.version->role;
   std::string which = ref.qualifier.empty() ? "$LATEST" : ref.qualifier;
   auto config = resolved.function->event_configs.find(which);
   if (config != resolved.function->event_configs.end()) {
     target.max_retries = config->second.max_retries.value_or(target.max_retries);
     target.max_age_seconds = config->second.max_age_seconds.value_or(target.max_age_seconds);
-    target.on_success = handover_to(config->second.on_success_arn);
-    target.on_failure = handover_to(config->second.on_failure_arn);
+    target.on_success = handover_to(config->second.on_success_arn, role);
+    target.on_failure = handover_to(config->second.on_failure_arn, role);
   }
+  target.dead_letter = dead_letter_to(resolved.version->dead_letter_arn, role);
   // An event that comes before the version is initialised waits like one that is throttled.
   if (auto ready = check_initialised(*resolved.version); !ready) {
     target.runnable = std::unexpected(std::move(ready).error());

@@ -24,6 +24,9 @@ std::string pool_key(const Scope& scope, const functions::Version& version, bool
 // Environments that the configurations of a version and of aliases that lead to it ask for.
 int provisioned_for(const functions::Function& function, std::string_view version);
 
+// What the function does is held back and committed with what it is invoked for.
+bool is_exactly_once(const functions::Version& version);
+
 // All that the function's configurations ask for.
 int provisioned_in_sum(const functions::Function& function);
 

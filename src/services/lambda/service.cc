@@ -8,6 +8,7 @@
 #include "services/lambda/managed.h"
 #include "services/lambda/snap_start.h"
 #include "services/lambda/text.h"
+#include "wire/text.h"
 
 namespace mayfly::lambda {
 
@@ -27,7 +28,14 @@ Service::Service(Deps deps) : deps_(std::move(deps)), settled_(deps_.loop), task
     note_reservation(scope, name);
     follow_provisioned(scope, name);
   });
-  if (deps_.mappings != nullptr) sources_ = make_sources();
+  if (deps_.mappings == nullptr) return;
+  sources_ = make_sources();
+  deps_.invoker.on_breaker([this](const std::string& key) {
+    auto parts = wire::split(key, '/');
+    if (parts.size() != 3) return;
+    sources_->poke({AccountId(std::string(parts[0])), Region(std::string(parts[1]))},
+                   FunctionName(std::string(parts[2])));
+  });
 }
 
 Service::~Service() = default;

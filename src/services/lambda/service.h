@@ -24,6 +24,7 @@
 #include "invoke/invoker.h"
 #include "io/park.h"
 #include "services/lambda/bounds.h"
+#include "services/lambda/destinations.h"
 #include "services/lambda/errors.h"
 #include "services/lambda/event_sources.h"
 #include "services/lambda/names.h"
@@ -68,6 +69,9 @@ struct Deps {
   // Event source mappings, and what they read from. Absent: their operations are not offered.
   functions::Mappings* mappings = nullptr;
   const events::Switchboard* switchboard = nullptr;
+  std::function<void(const FunctionRef&, const std::string& mapping_id, pump::Step,
+                     std::size_t items)>
+      count_mapped = {};
 };
 
 class Service final : public guard::ResourcePolicies {
@@ -309,10 +313,12 @@ class Service final : public guard::ResourcePolicies {
   // Resolves, waits until active and prepares.
   io::Task<ApiResult<Invocation>> prepare(FunctionRef ref, Deadline deadline);
   Answer invoke_event(FunctionRef ref, events::Event event);
+  // The invocation, or its fallback's while the function's circuit breaker is open.
+  io::Task<Result<events::Outcome>> invoke_or_fall_back(Scope scope, Invocation ready,
+                                                        invoke::Request request);
   // For event source mappings.
   std::unique_ptr<EventSources> make_sources();
-  io::Task<Result<events::Outcome>> invoke_mapped(FunctionRef ref, std::string payload,
-                                                  std::string trace_header);
+  io::Task<Result<events::Outcome>> invoke_mapped(FunctionRef ref, pump::Call call);
   // A tenant is named where, and only where, the function isolates them.
   ApiResult<void> check_tenant(const FunctionRef& ref,
                                std::optional<std::string_view> tenant_id) const;
@@ -320,7 +326,17 @@ class Service final : public guard::ResourcePolicies {
   ApiResult<std::string> follow_chain(const FunctionRef& ref, std::string_view header) const;
   // Destinations (destinations.cc).
   Result<invoke::AsyncEvent> hand_over(const invoke::Ending& ending, const std::string& arn) const;
-  invoke::Handover handover_to(const std::string& arn) const;
+  Destinations destinations_of(const FunctionRef& ref, const std::string& role) const {
+    return {deps_.registry, deps_.switchboard, ref, role};
+  }
+  // What is pushed to a resource that is no function, as the function's role.
+  struct Resource {
+    std::string arn;
+    std::string role_arn;
+  };
+  invoke::AsyncEvent outbound(const invoke::Ending& ending, const Resource& to) const;
+  invoke::Handover handover_to(const std::string& arn, const std::string& role) const;
+  invoke::Handover dead_letter_to(const std::string& arn, const std::string& role) const;
   // Tells invoke/ what the functions of an account and region have reserved, in sum.
   void note_reservation(const Scope& scope, const FunctionName& name);
   // Has invoke/ keep what the function's configurations ask for, and no more.

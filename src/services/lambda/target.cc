@@ -41,8 +41,8 @@ io::Task<Result<events::Outcome>> Service::push(events::Delivery delivery) {
     co_return fail(ErrorKind::invalid, std::move(json.error().message));
   }
   if (delivery.wait) {
-    co_return co_await invoke_mapped(std::move(ref), std::move(delivery.payload),
-                                     std::move(delivery.trace_header));
+    co_return co_await invoke_mapped(
+        std::move(ref), {std::move(delivery.payload), std::move(delivery.trace_header), nullptr});
   }
   auto chain = follow_chain(ref, delivery.trace_header);
   if (!chain) co_return fail(ErrorKind::denied, std::move(chain.error().message));

@@ -56,9 +56,10 @@ std::string record_of(const Received& got, const QueueRef& queue) {
 }
 
 Result<events::Taken> QueueFeed::take(std::size_t most, std::size_t max_bytes) {
-  const auto& info = queue_->info();
   events::Taken out;
-  if (queue_->deleted()) return out;
+  auto queue = queues_.find(ref_);
+  if (!queue) return out;
+  const auto& info = queue->info();
   Ask ask{.most = most, .visibility_ms = info.settings.visibility_ms};
   std::size_t bytes = 0;
   std::vector<std::string> records;
@@ -69,7 +70,7 @@ Result<events::Taken> QueueFeed::take(std::size_t most, std::size_t max_bytes) {
     if (!out.more) records.push_back(std::move(record));
     return !out.more;
   };
-  TRY_ASSIGN(auto got, queue_->take(ask));
+  TRY_ASSIGN(auto got, queue->take(ask));
   for (std::size_t i = 0; i < got.size(); ++i) {
     auto& one = got[i];
     out.items.push_back({.handle = one.receipt,
@@ -83,22 +84,44 @@ Result<events::Taken> QueueFeed::take(std::size_t most, std::size_t max_bytes) {
   return out;
 }
 
-io::Task<Result<>> QueueFeed::acknowledge(std::vector<std::string> handles) {
-  std::vector<std::uint64_t> seqs;
-  for (const auto& handle : handles) {
-    CO_TRY_ASSIGN(auto read, queue_->read_receipt(handle));
-    // One that came back meanwhile stays, for somebody else has it or will.
-    if (queue_->check_remove(read)) seqs.push_back(read.seq);
-  }
-  co_return co_await queue_->remove(std::move(seqs));
+std::unexpected<Error> QueueFeed::gone() const {
+  return fail(ErrorKind::not_found, fmt::format("{} is gone", ref_.arn()));
 }
 
-events::Source source_of(const Queues& queues, std::string_view arn) {
-  auto queue = queues.find(arn);
-  if (!queue) return {};
-  return {.feed = std::make_shared<QueueFeed>(queue),
-          .ordered = queue->fifo(),
-          .hidden_seconds = queue->info().settings.visibility_ms / 1000};
+Result<std::int64_t> QueueFeed::extend(std::string_view handle) {
+  auto queue = queues_.find(ref_);
+  if (!queue) return gone();
+  TRY_ASSIGN(auto read, queue->read_receipt(handle));
+  std::int64_t visibility = queue->info().settings.visibility_ms;
+  TRY(queue->change_visibility(read, visibility));
+  return queue->now_ms() + visibility;
+}
+
+std::shared_ptr<events::Effects> QueueFeed::begin() {
+  auto queue = queues_.find(ref_);
+  return queue ? queues_.stage(std::move(queue)) : nullptr;
+}
+
+io::Task<Result<>> QueueFeed::acknowledge(std::vector<std::string> handles) {
+  auto queue = queues_.find(ref_);
+  if (!queue) co_return gone();
+  std::vector<std::uint64_t> seqs;
+  for (const auto& handle : handles) {
+    CO_TRY_ASSIGN(auto read, queue->read_receipt(handle));
+    // One that came back meanwhile stays, for somebody else has it or will.
+    if (queue->check_remove(read)) seqs.push_back(read.seq);
+  }
+  co_return co_await queue->remove(std::move(seqs));
+}
+
+events::Source source_of(Queues& queues, std::string_view arn) {
+  auto ref = parse_arn(arn);
+  if (!ref) return {};
+  auto queue = queues.find(*ref);
+  return {.feed = std::make_shared<QueueFeed>(queues, *ref),
+          .there = queue != nullptr,
+          .ordered = ref->fifo(),
+          .hidden_seconds = queue ? queue->info().settings.visibility_ms / 1000 : 0};
 }
 
 }  // namespace mayfly::services::sqs

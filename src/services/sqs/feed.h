@@ -1,5 +1,6 @@
 // QueueFeed: a queue as a Feed: its messages as the records that functions get, taken as a receive
-// takes them, for the queue's own visibility timeout.
+// takes them, for the queue's own visibility timeout. While there is no such queue it is empty; one
+// that gets the name later is the feed's from then on.
 //
 // Loop thread.
 #pragma once
@@ -11,21 +12,26 @@ namespace mayfly::services::sqs {
 
 class QueueFeed final : public events::Feed {
  public:
-  explicit QueueFeed(std::shared_ptr<Queue> queue) : queue_(std::move(queue)) {}
+  QueueFeed(Queues& queues, QueueRef ref) : queues_(queues), ref_(std::move(ref)) {}
 
   Result<events::Taken> take(std::size_t most, std::size_t max_bytes) override;
+  Result<std::int64_t> extend(std::string_view handle) override;
   io::Task<Result<>> acknowledge(std::vector<std::string> handles) override;
+  std::shared_ptr<events::Effects> begin() override;
   std::uint64_t watch(std::function<void()> arrival) override {
-    return queue_->watch(std::move(arrival));
+    return queues_.watch(ref_, std::move(arrival));
   }
-  void unwatch(std::uint64_t id) override { queue_->unwatch(id); }
+  void unwatch(std::uint64_t id) override { queues_.unwatch(id); }
 
  private:
-  std::shared_ptr<Queue> queue_;
+  std::unexpected<Error> gone() const;
+
+  Queues& queues_;
+  QueueRef ref_;
 };
 
 // For the Switchboard.
-events::Source source_of(const Queues& queues, std::string_view arn);
+events::Source source_of(Queues& queues, std::string_view arn);
 
 // {"messageId":…,"receiptHandle":…,"body":…,"attributes":…,"messageAttributes":…,"md5OfBody":…,
 //  "eventSource":"aws:sqs","eventSourceARN":…,"awsRegion":…} (Lambda developer guide, "Using Lambda

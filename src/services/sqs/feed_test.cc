@@ -35,7 +35,33 @@ TEST_CASE("sqs feed: messages as the records that functions get") {
   CHECK(record->find("messageAttributes")->is_object());
   REQUIRE(b.loop.run_until(source.feed->acknowledge({item.handle})));
   CHECK(b.counts(url) == "0/0/0");
-  CHECK_FALSE(source_of(*b.queues, b.arn("none")).feed);
+  CHECK_FALSE(source_of(*b.queues, b.arn("none")).there);
+}
+
+TEST_CASE("sqs feed: a queue of the name that is made later is the feed's") {
+  Bench b;
+  auto feed = source_of(*b.queues, b.arn("q")).feed;
+  int arrivals = 0;
+  auto id = feed->watch([&] { ++arrivals; });
+  CHECK(feed->take(10, SIZE_MAX)->items.empty());
+  auto url = b.create("q");
+  b.send(url, "one");
+  CHECK(arrivals > 0);
+  auto taken = feed->take(10, SIZE_MAX);
+  REQUIRE(taken->items.size() == 1);
+  b.done("DeleteQueue", model::DeleteQueueRequest().set_queue_url(url));
+  CHECK(b.loop.run_until(feed->acknowledge({taken->items[0].handle})).error().kind ==
+        ErrorKind::not_found);
+  b.pass(61s);
+  url = b.create("q");
+  arrivals = 0;
+  b.send(url, "two");
+  CHECK(arrivals > 0);
+  CHECK(feed->take(10, SIZE_MAX)->items[0].body == "two");
+  feed->unwatch(id);
+  arrivals = 0;
+  b.send(url, "three");
+  CHECK(arrivals == 0);
 }
 
 TEST_CASE("sqs feed: what does not fit stays as if it had not been looked at") {

@@ -41,7 +41,8 @@ struct Bench {
                    .caller = caller,
                    .scope = scope,
                    .request_id = RequestId("r"),
-                   .host = "localhost:4566"};
+                   .host = "localhost:4566",
+                   .instance = InstanceId(instance)};
     return loop.run_until(service.handlers.at(name)(call, std::move(input)));
   }
   template <class Out, class In>
@@ -138,6 +139,7 @@ struct Bench {
   }
 
   Scope scope{AccountId("123456789012"), Region("us-east-1")};
+  std::string instance;  // the environment that calls, or empty
   sim::ManualClock clock;
   SystemRandom random;
   io::Loop loop;

@@ -1,5 +1,6 @@
 // Sending.
 #include "services/sqs/service.h"
+#include "services/sqs/staging.h"
 #include "wire/hash.h"
 #include "wire/text.h"
 
@@ -101,17 +102,29 @@ void describe(const Outgoing& sent, const Sent& as, bool fifo, Result& out) {
   auto attributes = md5_of_attributes(sent.message.attributes);
   if (!attributes.empty()) out.set_md5_of_message_attributes(attributes);
   if (!sent.system_md5.empty()) out.set_md5_of_message_system_attributes(sent.system_md5);
-  if (fifo) out.set_sequence_number(sequence_text(as.seq));
+  // One that is staged has none yet.
+  if (fifo && as.seq != 0) out.set_sequence_number(sequence_text(as.seq));
 }
 
 }  // namespace
+
+io::Task<Result<std::vector<Sent>>> send_or_stage(const Deps& deps, const api::Call& call,
+                                                  std::shared_ptr<Queue> queue,
+                                                  std::vector<Message> messages) {
+  std::shared_ptr<Staging> staging;
+  if (deps.effects != nullptr && call.from_function()) {
+    staging = std::dynamic_pointer_cast<Staging>(deps.effects->find(call.instance));
+  }
+  if (staging) co_return staging->stage(std::move(queue), std::move(messages));
+  co_return co_await queue->send(std::move(messages));
+}
 
 Answer send_message(Deps deps, api::Call& call, wire::Record input) {
   model::SendMessageRequest in(std::move(input));
   CO_TRY_ASSIGN(auto queue, find_queue(deps, call, in.queue_url()));
   std::int64_t now = epoch_millis(deps.loop.clock().platform());
   CO_TRY_ASSIGN(auto outgoing, read_message(*queue, call, in, now));
-  auto sent = co_await queue->send({outgoing.message});
+  auto sent = co_await send_or_stage(deps, call, queue, {outgoing.message});
   if (!sent) co_return Refusal(api_error(sent.error()));
   model::SendMessageResult out;
   describe(outgoing, sent->front(), queue->fifo(), out);
@@ -149,7 +162,7 @@ Answer send_message_batch(Deps deps, api::Call& call, wire::Record input) {
   }
   std::vector<model::SendMessageBatchResultEntry> done;
   if (!messages.empty()) {
-    auto sent = co_await queue->send(std::move(messages));
+    auto sent = co_await send_or_stage(deps, call, queue, std::move(messages));
     if (!sent) co_return Refusal(api_error(sent.error()));
     for (std::size_t i = 0; i < taken.size(); ++i) {
       auto& entry = done.emplace_back();

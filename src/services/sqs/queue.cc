@@ -101,46 +101,52 @@ void Queue::arrived(const Index::New& message) {
   if (backlog_ == 0) frontier_ = std::max(frontier_, message.seq);
 }
 
-io::Task<Result<std::vector<Sent>>> Queue::send(std::vector<Message> messages) {
-  auto self = shared_from_this();
-  if (deleted_) co_return fail(ErrorKind::not_found, "the queue is deleted");
+Queue::Sending Queue::prepare_sends(std::vector<Message> messages, store::Batch& batch) {
   std::int64_t now = now_ms();
-  store::Batch batch;
-  std::vector<Sent> out;
-  std::vector<Index::New> fresh;
-  std::vector<std::string> reserved;
+  Sending out;
   if (fifo()) forget_deduplications(now, batch);
   for (auto& message : messages) {
     std::string key = fifo() ? deduplication_key(message) : std::string();
     if (auto known = deduplications_.find(key); fifo() && known != deduplications_.end()) {
       // Written again, for this answer must not come before the first one is on the disk.
       put_deduplication(key, known->second, batch);
-      out.push_back({known->second.id, known->second.seq});
+      out.sent.push_back({known->second.id, known->second.seq});
       continue;
     }
-    message.id = deps_.random.uuid4();
+    if (message.id.empty()) message.id = deps_.random.uuid4();
     message.sent_ms = now;
-    fresh.push_back(prepare(message, batch));
-    out.push_back({message.id, message.seq});
+    out.fresh.push_back(prepare(message, batch));
+    out.sent.push_back({message.id, message.seq});
     if (!fifo()) continue;
     Deduplication one{message.id, message.seq, now + millis(limits::sqs_deduplication_time)};
     put_deduplication(key, one, batch);
     deduplication_ends_.emplace(one.expires_ms, key);
     deduplications_[key] = std::move(one);
-    reserved.push_back(std::move(key));
+    out.reserved.push_back(std::move(key));
   }
-  auto done = co_await deps_.store.commit(std::move(batch));
-  if (!done) {
-    for (const auto& one : fresh) drop(one);
-    for (const auto& key : reserved) {
+  return out;
+}
+
+void Queue::end_sends(const Sending& sending, bool stored) {
+  for (const auto& one : sending.fresh) stored ? arrived(one) : drop(one);
+  if (!stored) {
+    for (const auto& key : sending.reserved) {
       deduplication_ends_.erase({deduplications_[key].expires_ms, key});
       deduplications_.erase(key);
     }
-    co_return std::unexpected(std::move(done).error());
   }
-  for (const auto& one : fresh) arrived(one);
   settle();
-  co_return out;
+}
+
+io::Task<Result<std::vector<Sent>>> Queue::send(std::vector<Message> messages) {
+  auto self = shared_from_this();
+  if (deleted_) co_return fail(ErrorKind::not_found, "the queue is deleted");
+  store::Batch batch;
+  auto sending = prepare_sends(std::move(messages), batch);
+  auto done = co_await deps_.store.commit(std::move(batch));
+  end_sends(sending, done.has_value());
+  if (!done) co_return std::unexpected(std::move(done).error());
+  co_return std::move(sending.sent);
 }
 
 // Reads on in the backlog, some megabytes at a time.

@@ -94,6 +94,20 @@ class Queue : public std::enable_shared_from_this<Queue> {
   io::Task<Result<std::vector<Received>>> receive(Ask ask);
   // What is there now, without waiting.
   Result<std::vector<Received>> take(const Ask& ask);
+  // The same in a commit of somebody else's, who tells whether it is stored: what is needed is put
+  // into `batch`. Not of a deleted queue.
+  struct Sending {
+    std::vector<Sent> sent;
+    std::vector<Index::New> fresh;
+    std::vector<std::string> reserved;  // deduplications
+  };
+  Sending prepare_sends(std::vector<Message> messages, store::Batch& batch);
+  void end_sends(const Sending& sending, bool stored);
+  // Likewise, of messages that a receive has and holds().
+  void prepare_removes(const std::vector<std::uint64_t>& seqs, store::Batch& batch);
+  void end_removes(const std::vector<std::uint64_t>& seqs, bool stored);
+  // In flight by that handle, and its time is not over.
+  bool holds(const Handle& handle) const;
   // Durable. Whatever is not there is removed already.
   io::Task<Result<>> remove(std::vector<std::uint64_t> seqs);
   // invalid: no handle of this queue.

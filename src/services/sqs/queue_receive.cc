@@ -154,12 +154,26 @@ std::optional<std::vector<Received>> Queue::take_again(const Ask& ask) {
 Result<> Queue::check_remove(const Handle& handle) const {
   if (!fifo()) return {};
   const auto* item = index_.find(handle.seq);
-  if (item == nullptr || item->state == Index::State::leaving) return {};
-  if (item->state == Index::State::in_flight && item->handle == handle.nonce &&
-      item->until_ms > now_ms()) {
-    return {};
-  }
+  if (item == nullptr || item->state == Index::State::leaving || holds(handle)) return {};
   return fail(ErrorKind::conflict, "The receipt handle has expired.");
+}
+
+bool Queue::holds(const Handle& handle) const {
+  const auto* item = index_.find(handle.seq);
+  return !deleted_ && item != nullptr && item->state == Index::State::in_flight &&
+         item->handle == handle.nonce && item->until_ms > now_ms();
+}
+
+void Queue::prepare_removes(const std::vector<std::uint64_t>& seqs, store::Batch& batch) {
+  for (auto seq : seqs) {
+    index_.leave(seq);
+    batch.deletes.push_back(key_of(seq));
+  }
+}
+
+void Queue::end_removes(const std::vector<std::uint64_t>& seqs, bool stored) {
+  for (auto seq : seqs) stored ? index_.erase(seq) : index_.stay(seq);
+  settle();
 }
 
 io::Task<Result<>> Queue::remove(std::vector<std::uint64_t> seqs) {

@@ -1,6 +1,7 @@
 #include "services/sqs/queues.h"
 
 #include "base/log.h"
+#include "services/sqs/staging.h"
 #include "wire/text.h"
 
 namespace mayfly::services::sqs {
@@ -75,6 +76,27 @@ std::shared_ptr<Queue> Queues::find(std::string_view arn) const {
   return ref ? find(*ref) : nullptr;
 }
 
+std::uint64_t Queues::watch(const QueueRef& ref, Queue::Arrival call) {
+  Watcher watcher{.ref = ref, .call = std::move(call), .on = {}};
+  if (auto queue = find(ref)) {
+    watcher.on = queue;
+    watcher.id = queue->watch(watcher.call);
+  }
+  watchers_.emplace(next_watcher_, std::move(watcher));
+  return next_watcher_++;
+}
+
+void Queues::unwatch(std::uint64_t id) {
+  auto found = watchers_.find(id);
+  if (found == watchers_.end()) return;
+  if (auto queue = found->second.on.lock()) queue->unwatch(found->second.id);
+  watchers_.erase(found);
+}
+
+std::shared_ptr<events::Effects> Queues::stage(std::shared_ptr<Queue> from) const {
+  return std::make_shared<Staging>(deps_.loop, deps_.store, deps_.random, std::move(from));
+}
+
 std::vector<std::shared_ptr<Queue>> Queues::list(const Scope& scope, std::string_view prefix,
                                                  std::string_view after, std::size_t most) const {
   std::vector<std::shared_ptr<Queue>> out;
@@ -122,6 +144,11 @@ io::Task<Result<std::shared_ptr<Queue>>> Queues::create(QueueRef ref, Attributes
   if (!done) co_return std::unexpected(std::move(done).error());
   auto queue = std::make_shared<Queue>(queue_deps(), std::move(info));
   queues_[ref] = queue;
+  for (auto& [id, watcher] : watchers_) {
+    if (watcher.ref != ref) continue;
+    watcher.on = queue;
+    watcher.id = queue->watch(watcher.call);
+  }
   co_return queue;
 }
 

@@ -8,6 +8,7 @@
 // close() after.
 #pragma once
 
+#include "events/effects.h"
 #include "services/sqs/moves.h"
 #include "services/sqs/queue.h"
 
@@ -39,6 +40,11 @@ class Queues {
   io::Task<Result<>> remove(std::shared_ptr<Queue> queue);
   // Queues whose dead letters go to that one.
   std::vector<std::shared_ptr<Queue>> sources_of(const QueueRef& ref) const;
+  // For an invocation whose sends go with the deletion of messages of `from`, or without.
+  std::shared_ptr<events::Effects> stage(std::shared_ptr<Queue> from) const;
+  // As Queue::watch, of the queue that has that name now, and of each that gets it later.
+  std::uint64_t watch(const QueueRef& ref, Queue::Arrival call);
+  void unwatch(std::uint64_t id);
   Moves& moves() { return moves_; }
   std::size_t size() const { return queues_.size(); }
   std::vector<std::shared_ptr<Queue>> all() const;
@@ -47,6 +53,12 @@ class Queues {
   io::Task<void> close();
 
  private:
+  struct Watcher {
+    QueueRef ref;
+    Queue::Arrival call;
+    std::weak_ptr<Queue> on;
+    std::uint64_t id = 0;  // there
+  };
   Result<> load();
   Queue::Deps queue_deps();
   io::Task<void> erase_rows(std::string prefix, std::string through, std::string then_delete);
@@ -55,6 +67,8 @@ class Queues {
   std::map<QueueRef, std::shared_ptr<Queue>> queues_;
   std::set<std::shared_ptr<Queue>> changing_;
   io::ParkingLot changed_;
+  std::map<std::uint64_t, Watcher> watchers_;
+  std::uint64_t next_watcher_ = 1;
   Moves moves_;
   bool released_ = false;
   io::TaskScope tasks_;

@@ -14,6 +14,7 @@ namespace mayfly::services::sqs {
 struct Deps {
   io::Loop& loop;
   Queues& queues;
+  const events::EffectsBoard* effects = nullptr;  // absent: every send is sent at once
 };
 
 api::Service make_sqs_service(Deps deps);
@@ -41,6 +42,11 @@ ApiResult<void> check_dead_letter(const Deps& deps, const Settings& settings, co
 // The rules of every batch: entries, ids (API reference, SendMessageBatch).
 ApiResult<void> check_batch(const std::vector<std::string_view>& ids, std::string_view entry_name);
 model::BatchResultErrorEntry failed_entry(std::string_view id, const api::ApiError& error);
+
+// Sends, or, for an environment whose invocation holds its effects back, stages.
+io::Task<Result<std::vector<Sent>>> send_or_stage(const Deps& deps, const api::Call& call,
+                                                  std::shared_ptr<Queue> queue,
+                                                  std::vector<Message> messages);
 
 Answer create_queue(Deps deps, api::Call& call, wire::Record input);
 Answer get_queue_url(Deps deps, api::Call& call, wire::Record input);

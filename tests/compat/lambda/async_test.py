@@ -37,6 +37,14 @@ def ask_clock(url, body=None, method=None):
         return error.code, json.loads(error.read())
 
 
+# Fails when the event says so.
+PICKY = {"lambda_function.py": (
+    "def lambda_handler(event, context):\n"
+    "    if event.get('fail'):\n"
+    "        raise ValueError('as told')\n"
+    "    return {'event': event}\n")}
+
+
 class OnAClock(Compat):
     # So that one function can take all concurrency away from the others.
     server_arguments = ("--unreserved-concurrency-min", "0")
@@ -234,19 +242,74 @@ class Destinations(OnAClock):
 
     def test_what_cannot_take_a_record_is_refused_when_configured(self):
         made, client = self.create(), self.client()
-        for service in ("sqs", "sns", "events"):
+        for arn, why in (("arn:aws:kinesis:us-east-1:000000000000:x", "no service 'kinesis' yet"),
+                         ("arn:aws:sqs:us-east-1:000000000000:none", "there is no queue"),
+                         ("arn:aws:sqs:us-east-1:000000000000:q.fifo", "with order")):
             message = self.refused(
                 "InvalidParameterValueException", client.put_function_event_invoke_config,
-                FunctionName=made, DestinationConfig={"OnFailure": {
-                    "Destination": f"arn:aws:{service}:us-east-1:000000000000:x"}})
-            self.assertIn(f"no service '{service}' yet", message)
+                FunctionName=made, DestinationConfig={"OnFailure": {"Destination": arn}})
+            self.assertIn(why, message)
         message = self.refused(
             "InvalidParameterValueException", client.put_function_event_invoke_config,
             FunctionName=made, DestinationConfig={"OnSuccess": {"Destination": ARN + made}})
         self.assertEqual(message, "You can't specify the function as a destination for itself.")
-        self.refused("NotImplementedException", client.update_function_configuration,
+        self.refused("InvalidParameterValueException", client.update_function_configuration,
                      FunctionName=made, DeadLetterConfig={
-                         "TargetArn": "arn:aws:sqs:us-east-1:000000000000:x"})
+                         "TargetArn": "arn:aws:sqs:us-east-1:000000000000:none"})
+
+    def test_queues_get_records_and_dead_letters(self):
+        made, client, sqs = self.create(files=PICKY), self.client(), self.client("sqs")
+        urls = {}
+        for which in ("good", "bad", "dead"):
+            urls[which] = sqs.create_queue(QueueName=self.name(which))["QueueUrl"]
+            self.addCleanup(sqs.delete_queue, QueueUrl=urls[which])
+        arns = {which: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])[
+            "Attributes"]["QueueArn"] for which, url in urls.items()}
+        client.put_function_event_invoke_config(
+            FunctionName=made, MaximumRetryAttempts=0, DestinationConfig={
+                "OnSuccess": {"Destination": arns["good"]},
+                "OnFailure": {"Destination": arns["bad"]}})
+        shown = client.update_function_configuration(
+            FunctionName=made, DeadLetterConfig={"TargetArn": arns["dead"]})
+        self.assertEqual(shown["DeadLetterConfig"], {"TargetArn": arns["dead"]})
+        self.updated(made)
+
+        def next_of(which):
+            return sqs.receive_message(QueueUrl=urls[which], WaitTimeSeconds=20,
+                                       MessageAttributeNames=["All"])["Messages"][0]
+        self.send(made, {"n": 1})
+        record = json.loads(next_of("good")["Body"])
+        self.assertEqual(record["requestPayload"], {"n": 1})
+        self.assertEqual(record["requestContext"]["condition"], "Success")
+        self.send(made, {"fail": True})
+        record = json.loads(next_of("bad")["Body"])
+        self.assertEqual(record["requestContext"]["condition"], "RetriesExhausted")
+        self.assertEqual(record["responseContext"]["functionError"], "Unhandled")
+        letter = next_of("dead")
+        self.assertEqual(json.loads(letter["Body"]), {"fail": True})
+        attributes = letter["MessageAttributes"]
+        self.assertEqual(attributes["RequestID"]["StringValue"],
+                         record["requestContext"]["requestId"])
+        self.assertEqual(attributes["ErrorCode"], {"StringValue": "200", "DataType": "Number"})
+        self.assertEqual(attributes["ErrorMessage"]["StringValue"],
+                         record["responsePayload"]["errorMessage"])
+
+    def test_an_open_breaker_has_a_fallback(self):
+        other, made, client = self.create(files=SINK), self.create(files=PICKY), self.client()
+        client.update_function_configuration(FunctionName=made, Environment={"Variables": {
+            "MAYFLY_BREAKER": f"1/60s,open=30s,fallback={other}"}})
+        self.updated(made)
+        self.assertIn("FunctionError", self.invoke(made, {"fail": True})[1])
+        self.assertNotIn("FunctionError", self.invoke(made, {"fail": True})[1])
+        client.update_function_configuration(FunctionName=made, Environment={"Variables": {
+            "MAYFLY_BREAKER": "1/60s,open=30s"}})
+        self.updated(made)
+        message = self.refused("TooManyRequestsException", client.invoke, FunctionName=made)
+        self.assertEqual(message, "Rate Exceeded.")
+        self.advance("30s")
+        self.assertNotIn("FunctionError", self.invoke(made, {"n": 1})[1])
+        self.refused("InvalidParameterValueException", client.update_function_configuration,
+                     FunctionName=made, Environment={"Variables": {"MAYFLY_BREAKER": "often"}})
 
     def test_limits_of_the_configuration(self):
         made, client = self.create(), self.client()

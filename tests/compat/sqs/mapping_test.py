@@ -185,6 +185,86 @@ class Mappings(Compat):
                 return True
         self.eventually(gone)
 
+    def test_provisioned_pollers_and_counts(self):
+        (url, arn), name = self.queue(), self.function()
+        uuid = self.mapping(arn, name, MetricsConfig={"Metrics": ["EventCount"]},
+                            ProvisionedPollerConfig={"MinimumPollers": 3, "MaximumPollers": 7})
+        found = self.lam.get_event_source_mapping(UUID=uuid)
+        self.assertEqual(found["ProvisionedPollerConfig"],
+                         {"MinimumPollers": 3, "MaximumPollers": 7})
+        self.assertEqual(found["MetricsConfig"], {"Metrics": ["EventCount"]})
+        self.sqs.send_message(QueueUrl=url, MessageBody="a")
+
+        def counted(metric):
+            with urllib.request.urlopen(self.server.url + "/_mayfly/metrics", timeout=10) as page:
+                lines = page.read().decode().splitlines()
+            return [float(line.rsplit(" ", 1)[1]) for line in lines
+                    if uuid in line and f'metric="{metric}"' in line]
+        self.eventually(lambda: counted("DeletedEventCount") == [1])
+        self.assertEqual(counted("PolledEventCount"), [1])
+        self.assertEqual(counted("InvokedEventCount"), [1])
+        changed = self.lam.update_event_source_mapping(UUID=uuid, ProvisionedPollerConfig={})
+        self.assertNotIn("ProvisionedPollerConfig", changed)
+        self.settled(uuid)
+
+    def test_flow_control_by_tags(self):
+        (url, arn), name = self.queue(), self.function()
+        uuid = self.mapping(arn, name, BatchSize=1, Tags={
+            "mayfly:key": "body.customer", "mayfly:throttle": "1/60s"})
+        for customer, order in (("a", 1), ("a", 2), ("b", 3)):
+            self.sqs.send_message(QueueUrl=url, MessageBody=json.dumps(
+                {"customer": customer, "order": order}))
+
+        def orders():
+            return sorted(json.loads(one[0])["order"] for one in self.bodies(name))
+        self.eventually(lambda: orders() == [1, 3])
+        self.advance("45s")  # longer than the queue hides its messages
+        time.sleep(0.3)
+        self.assertEqual(orders(), [1, 3])
+        self.advance("15s")
+        self.eventually(lambda: orders() == [1, 2, 3])
+        self.eventually(lambda: self.empty(url))
+        # The tags can be changed; a message of a key that is quiet goes at last.
+        made = self.lam.get_event_source_mapping(UUID=uuid)["EventSourceMappingArn"]
+        self.lam.untag_resource(Resource=made, TagKeys=["mayfly:throttle"])
+        self.settled(uuid)
+        self.lam.tag_resource(Resource=made, Tags={"mayfly:debounce": "5s"})
+        self.settled(uuid)
+        for order in (4, 5, 6):
+            self.sqs.send_message(QueueUrl=url, MessageBody=json.dumps(
+                {"customer": "a", "order": order}))
+        self.eventually(lambda: self.attribute(
+            url, "ApproximateNumberOfMessagesNotVisible") == "1")
+        self.advance("5s")
+        self.eventually(lambda: orders() == [1, 2, 3, 6])
+        self.refused("InvalidParameterValueException", self.lam.tag_resource, Resource=made,
+                     Tags={"mayfly:debounce": "soon"})
+
+    def test_an_open_breaker_pauses_the_mapping(self):
+        (url, arn), name = self.queue(), self.function()
+        self.lam.update_function_configuration(FunctionName=name, Environment={
+            "Variables": {"MAYFLY_BREAKER": "1/60s,open=300s"}})
+        self.updated(name)
+        self.mapping(arn, name, BatchSize=1)
+        self.sqs.send_message(QueueUrl=url, MessageBody="raise")
+        self.eventually(lambda: len(self.events(name)) == 1)
+        self.sqs.send_message(QueueUrl=url, MessageBody="later")
+        self.advance("200s")
+        time.sleep(0.3)
+        self.assertEqual(len(self.events(name)), 1)
+        # Not received, and so nearer to no dead-letter queue.
+        self.assertEqual(self.attribute(url, "ApproximateNumberOfMessages"), "2")
+        seen = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0,
+                                        MessageSystemAttributeNames=["All"])["Messages"]
+        counts = {one["Body"]: one["Attributes"]["ApproximateReceiveCount"] for one in seen}
+        self.assertEqual(counts, {"raise": "2", "later": "1"})
+        for one in seen:
+            if one["Body"] == "raise":
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+        self.advance("100s")
+        self.eventually(lambda: ["later"] in self.bodies(name))
+        self.eventually(lambda: self.empty(url))
+
     def test_what_is_refused(self):
         (url, arn), name = self.queue(), self.function()
         fifo_url, fifo = self.queue(".fifo")
@@ -204,7 +284,12 @@ class Mappings(Compat):
         refused(wrong, FilterCriteria={"Filters": [{"Pattern": '{"body":["x"]}'}] * 6})
         refused("ValidationException", BatchSize=10001, MaximumBatchingWindowInSeconds=1)
         refused("ValidationException", ScalingConfig={"MaximumConcurrency": 1})
-        refused("NotImplementedException", ProvisionedPollerConfig={"MinimumPollers": 2})
+        refused(wrong, ProvisionedPollerConfig={"MinimumPollers": 2},
+                ScalingConfig={"MaximumConcurrency": 2})
+        refused(wrong, ProvisionedPollerConfig={"MinimumPollers": 9, "MaximumPollers": 8})
+        refused(wrong, ProvisionedPollerConfig={"MaximumPollers": 2001})
+        refused(wrong, Tags={"mayfly:throttle": "often"})
+        refused(wrong, Tags={"mayfly:nonsense": "1"})
         refused("NotImplementedException", "arn:aws:kinesis:us-east-1:000000000000:stream/s")
         self.refused("ResourceNotFoundException", self.lam.create_event_source_mapping,
                      EventSourceArn=arn, FunctionName="none")

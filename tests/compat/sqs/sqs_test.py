@@ -357,6 +357,11 @@ class Cli(Sqs):
         self.assertEqual(self.attribute(dead_url, "ApproximateNumberOfMessages"), "1")
         self.assertIn("COMPLETED: 1 moved", self.mayfly("redrive", dead, "--to", name))
         self.assertEqual(self.attribute(url, "ApproximateNumberOfMessages"), "2")
+        self.mayfly("tail", name, "--most", "1", status=1)
+        shown = self.mayfly("tail", name, "--most", "2", "--delete").splitlines()
+        self.assertEqual({line.split(" ", 1)[1] for line in shown}, {"by hand", "lost"})
+        self.assertEqual(self.attribute(url, "ApproximateNumberOfMessages"), "0")
+        self.assertEqual(self.attribute(url, "ApproximateNumberOfMessagesNotVisible"), "0")
         self.mayfly("send", "no-such-queue", "x", status=1)
 
 
