@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "front/front.h"
 #include "front/operation_table.h"
+#include "front/own_calls.h"
 #include "functions/file_systems.h"
 #include "functions/image_store.h"
 #include "functions/package_store.h"
@@ -19,10 +20,12 @@
 #include "invoke/invoker.h"
 #include "io/workers.h"
 #include "mayfly/server.h"
+#include "mayfly/zones.h"
 #include "sandbox/runtimes.h"
 #include "sandbox/sandbox.h"
 #include "services/clock/service.h"
 #include "services/lambda/service.h"
+#include "services/scheduler/service.h"
 #include "services/sqs/service.h"
 #include "services/sqs/target.h"
 #include "store/store.h"
@@ -54,6 +57,7 @@ class Cloud {
   std::function<void(const Scope&, const FunctionName&, functions::SigningPolicy)> count_unsigned();
   void add_own_paths();
   void add_clock_path();
+  void add_schedules_path();
   Result<> listen();
   std::string packs_dir() const;
   Result<sandbox::RuntimeChoice> choose_runtime(std::string_view identifier) const;
@@ -75,6 +79,9 @@ class Cloud {
   std::unique_ptr<services::sqs::Queues> queues_;
   std::optional<services::sqs::QueuePolicies> queue_policies_;
   std::optional<services::sqs::QueueTarget> queue_target_;
+  std::unique_ptr<store::Store> schedule_records_;
+  ZoneFiles zones_;
+  front::OwnCalls own_calls_{random_};
   guard::PoliciesByService policies_by_service_;
   std::unique_ptr<guard::Guard> guard_;
   std::unique_ptr<functions::PackageStore> packages_;
@@ -83,6 +90,7 @@ class Cloud {
   std::unique_ptr<functions::Registry> registry_;
   std::optional<functions::Mappings> mappings_;
   events::Switchboard switchboard_;
+  std::unique_ptr<services::scheduler::Scheduler> scheduler_;
   std::optional<sandbox::RuntimeCatalog> runtimes_;
   std::unique_ptr<sandbox::Launcher> launcher_;
   std::unique_ptr<invoke::Invoker> invoker_;
