@@ -254,6 +254,14 @@ void Cloud::add_clock_path() {
 }
 
 void Cloud::add_schedules_path() {
+  metrics_.gauge_function("mayfly_schedule_runs_under_way", "Runs on their way to targets",
+                          [this] { return static_cast<double>(scheduler_->totals().under_way); });
+  metrics_.gauge_function("mayfly_schedule_runs_delivered", "Runs that targets have got",
+                          [this] { return static_cast<double>(scheduler_->totals().delivered); });
+  metrics_.gauge_function("mayfly_schedule_runs_failed", "Runs that were given up",
+                          [this] { return static_cast<double>(scheduler_->totals().failed); });
+  metrics_.gauge_function("mayfly_schedule_runs_missed", "Runs left out, as they were too late",
+                          [this] { return static_cast<double>(scheduler_->totals().missed); });
   front_->add_path("/_mayfly/schedule-runs", [this](const front::Request& request) {
     // Names and failures of schedules are for whoever runs the server.
     if (!request.instance.empty()) {

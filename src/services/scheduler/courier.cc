@@ -28,16 +28,17 @@ std::string event_id(const Run& run) {
                      hash.substr(17, 3), hash.substr(20, 12));
 }
 
-Json envelope(const Run& run, std::string_view detail_type, std::string_view source, Json detail) {
+// What a target without an input gets. Its detail is a text, as the cloud sends it.
+Json notification(const Run& run) {
   return Json::object({{"version", "0"},
                        {"id", event_id(run)},
-                       {"detail-type", detail_type},
-                       {"source", source},
+                       {"detail-type", "Scheduled Event"},
+                       {"source", "aws.scheduler"},
                        {"account", run.ref.scope.account.str()},
                        {"time", time_text(run.at)},
                        {"region", run.ref.scope.region.str()},
                        {"resources", Json::array({run.ref.arn()})},
-                       {"detail", std::move(detail)}});
+                       {"detail", "{}"}});
 }
 
 // The codes by which the services name what went wrong.
@@ -84,8 +85,7 @@ events::Sender sender_of(const Run& run, const Target& target) {
 }  // namespace
 
 std::string payload_of(const Run& run, const Target& target) {
-  // Its detail is a text, as the cloud sends it.
-  if (!target.input) return envelope(run, "Scheduled Event", "aws.scheduler", "{}").dump();
+  if (!target.input) return notification(run).dump();
   std::string out = *target.input;
   replace_all(out, "<aws.scheduler.schedule-arn>", run.ref.arn());
   replace_all(out, "<aws.scheduler.scheduled-time>", time_text(run.at));
@@ -99,21 +99,17 @@ io::Task<std::optional<Failure>> Courier::deliver(Run run, Target target) const 
     co_return co_await call(std::move(run), std::move(target), *std::move(universal));
   }
   auto service = std::string(events::service_of_arn(target.arn));
-  std::string payload = payload_of(run, target);
-  if (service == "events") {
-    auto detail = wire::parse_json(payload);
-    if (!detail) {
-      co_return Failure{.code = "ValidationException",
-                        .message = "The input is no JSON: " + detail.error().message,
-                        .final = true};
-    }
-    payload = envelope(run, target.detail_type, target.source, *std::move(detail)).dump();
-  }
   events::Delivery delivery{.arn = target.arn,
-                            .payload = std::move(payload),
+                            .payload = payload_of(run, target),
                             .sender = sender_of(run, target),
                             .trace_header = {},
                             .group_id = target.message_group};
+  if (service == "events") {
+    // A bus makes an event of it, with the input as its detail.
+    delivery.attributes = {{"source", "String", target.source},
+                           {"detail-type", "String", target.detail_type},
+                           {"resources", "String", Json::array({run.ref.arn()}).dump()}};
+  }
   auto done = co_await switchboard_.push(std::move(delivery));
   if (done) co_return std::nullopt;
   co_return Failure{.code = code_of(done.error(), service),

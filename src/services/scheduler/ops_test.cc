@@ -90,6 +90,26 @@ TEST_CASE("a disabled schedule does not run; enabled again it goes on from now")
   CHECK(b.runs() == 2);
 }
 
+TEST_CASE("an update neither repeats a time nor loses one") {
+  Bench b;
+  b.create(Bench::ask("s", "rate(1 minutes)"));
+  b.pass(0s);
+  auto again = [&](std::string name, std::string expression) {
+    wire::Record update(model::UpdateScheduleInput::shape());
+    update.slots = Bench::ask(name, expression).take().slots;
+    CHECK(b.code("UpdateSchedule", model::UpdateScheduleInput(update)) == "(success)");
+    b.pass(0s);
+  };
+  again("s", "rate(1 minutes)");
+  CHECK(b.runs() == 1);
+  again("s", "rate(2 minutes)");
+  CHECK(b.runs() == 2);  // another expression begins anew
+  b.create(Bench::ask("t", "at(2026-01-01T00:01:00)"));
+  b.clock.advance(60s);
+  again("t", "at(2026-01-01T00:01:00)");
+  CHECK(b.outcomes("t") == "delivered");
+}
+
 TEST_CASE("what is refused") {
   Bench b;
   auto refused = [&](model::CreateScheduleInput in) { return b.message("CreateSchedule", in); };

@@ -8,6 +8,8 @@ namespace {
 
 // What a failed read or write of the store is left alone for; the machine's time.
 constexpr auto store_pause = std::chrono::seconds(1);
+// A run whose target takes longer (a function that is waited for) no longer takes room from others.
+constexpr auto slow_after = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -29,7 +31,7 @@ std::int64_t Runner::now_ms() const { return epoch_millis(loop_.clock().platform
 
 void Runner::start() {
   stopped_ = false;
-  schedules_.on_due = [this] { wake(); };
+  schedules_.on_due = [this](std::int64_t due_ms) { another(due_ms); };
   schedules_.locks().on_given = [this] {
     if (again_) wake();
   };
@@ -42,6 +44,7 @@ void Runner::stop() {
   schedules_.locks().on_given = {};
   if (timer_) loop_.cancel_timer(*std::exchange(timer_, std::nullopt));
   if (pause_) loop_.cancel_timer(*std::exchange(pause_, std::nullopt));
+  if (slow_) loop_.cancel_timer(*std::exchange(slow_, std::nullopt));
 }
 
 io::Task<void> Runner::close() {
@@ -50,7 +53,17 @@ io::Task<void> Runner::close() {
 }
 
 std::size_t Runner::room() const {
-  return limits::schedule_flying - std::min(flying_.size(), limits::schedule_flying);
+  if (flying_.size() < limits::schedule_flying) return limits::schedule_flying - flying_.size();
+  MonoTime since = loop_.now() - slow_after;
+  auto quick = static_cast<std::size_t>(
+      std::ranges::count_if(flying_, [&](const auto& run) { return run.second > since; }));
+  return limits::schedule_flying - std::min(quick, limits::schedule_flying);
+}
+
+Runner::Totals Runner::totals() const {
+  Totals out = totals_;
+  out.under_way = flying_.size();
+  return out;
 }
 
 void Runner::wake() {
@@ -61,6 +74,11 @@ void Runner::wake() {
   }
   working_ = true;
   tasks_.spawn(work());
+}
+
+// What comes after the row that is waited for is looked at after it.
+void Runner::another(std::int64_t due_ms) {
+  if (!timer_ || from_epoch_millis(due_ms) < timer_->first) wake();
 }
 
 io::Task<void> Runner::work() {
@@ -110,6 +128,11 @@ void Runner::arm() {
   if (!first) return;
   if (*first <= now_ms()) {
     again_ = true;  // a lock's end wakes; a run's end does always
+    if (room() > 0 || slow_) return;
+    slow_ = loop_.add_timer(loop_.now() + slow_after, [this] {
+      slow_.reset();
+      wake();
+    });
     return;
   }
   timer_ = loop_.add_platform_timer(from_epoch_millis(*first), [this] {
@@ -181,6 +204,7 @@ Result<> Runner::claim_one(const DueRow& row, store::Batch& batch, std::vector<C
   Turn turn =
       take_turn(*times, next.at, row.due_ms, now_ms(), target.max_age_seconds, group->missed());
   if (turn.missed) {
+    ++totals_.missed;
     batch.puts.push_back(
         {history_key(row.ref, next.runs),
          wire::Json::object(
@@ -235,7 +259,7 @@ Result<std::size_t> Runner::take_runs(std::size_t most) {
 }
 
 void Runner::fly(Run run, std::optional<Schedule> schedule) {
-  flying_.insert(run.id);
+  flying_.emplace(run.id, loop_.now());
   tasks_.spawn(deliver(std::move(run), std::move(schedule)));
 }
 

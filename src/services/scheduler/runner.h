@@ -13,7 +13,7 @@
 // way.
 #pragma once
 
-#include <unordered_set>
+#include <unordered_map>
 
 #include "services/scheduler/courier.h"
 #include "services/scheduler/schedules.h"
@@ -26,13 +26,22 @@ class Runner {
   void start();
   void stop();
   io::Task<void> close();
-  std::size_t flying() const { return flying_.size(); }
+  struct Totals {
+    std::size_t under_way = 0;
+    std::uint64_t delivered = 0;
+    std::uint64_t failed = 0;
+    std::uint64_t missed = 0;
+  };
+  // Since the start.
+  Totals totals() const;
 
  private:
   struct Claim;
 
   // Something may be due, or there is room again.
   void wake();
+  // A schedule has got another time.
+  void another(std::int64_t due_ms);
   io::Task<void> work();
   void arm();
   void pause();
@@ -57,9 +66,11 @@ class Runner {
   bool stopped_ = true;
   bool working_ = false;
   bool again_ = false;
-  std::unordered_set<std::string> flying_;  // ids of runs
-  std::optional<io::Loop::PlatformTimerId> timer_;
+  std::unordered_map<std::string, MonoTime> flying_;  // ids of runs, since when
+  Totals totals_;
+  std::optional<io::Loop::PlatformTimerId> timer_;  // for the first row that is to come
   std::optional<io::Loop::TimerId> pause_;
+  std::optional<io::Loop::TimerId> slow_;
   io::TaskScope tasks_;
 };
 

@@ -72,6 +72,7 @@ io::Task<void> Runner::settle(Run run, const Target& target, std::optional<Failu
                              {"began", began_ms},
                              {"ended", now_ms()},
                              {"outcome", "delivered"}});
+  ++(failure ? totals_.failed : totals_.delivered);
   if (failure) {
     entry["outcome"] = "failed";
     entry["code"] = failure->code;

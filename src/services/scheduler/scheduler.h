@@ -32,6 +32,8 @@ class Scheduler {
   bool deleted_before(std::string_view arn, std::optional<std::string_view> token) const;
   void note_deletion(std::string_view arn, std::optional<std::string_view> token);
 
+  Runner::Totals totals() const { return runner_.totals(); }
+
   void start();
   void stop();
   io::Task<void> close();

@@ -28,21 +28,33 @@ std::int64_t Schedules::jitter(const Schedule& schedule) const {
   return static_cast<std::int64_t>(deps_.random.next_u64() % window);
 }
 
-Result<store::Batch> Schedules::plan(const ScheduleRef& ref, const Schedule& schedule) const {
+Result<Schedules::Plan> Schedules::plan(const ScheduleRef& ref, const Schedule& schedule,
+                                        Begin begin) const {
   TRY_ASSIGN(auto before, next_of(ref));
   TRY_ASSIGN(auto times, Times::of(schedule, deps_.zones));
   store::Batch batch;
   batch.puts.push_back({schedule_key(ref), encode(schedule)});
   if (before.due_ms) batch.deletes.push_back(due_key(*before.due_ms, ref));
   Next next{.due_ms = {}, .at = 0, .runs = before.runs};
-  auto first = schedule.enabled ? times.first(now_ms() / 1000) : std::nullopt;
+  std::int64_t now = now_ms() / 1000;
+  std::optional<std::int64_t> first;
+  if (schedule.enabled) {
+    std::int64_t after = before.due_ms ? std::min(before.at - 1, now) : now;
+    first = begin == Begin::anew ? times.first(now) : times.next(after);
+  }
   if (first) {
     next.at = *first;
     next.due_ms = *first * 1000 + jitter(schedule);
     batch.puts.push_back({due_key(*next.due_ms, ref), ""});
   }
   batch.puts.push_back({next_key(ref), encode(next)});
-  return batch;
+  return Plan{.batch = std::move(batch), .due_ms = next.due_ms};
+}
+
+io::Task<Result<>> Schedules::keep(Plan plan) {
+  CO_TRY(co_await deps_.store.commit(std::move(plan.batch)));
+  if (on_due && plan.due_ms) on_due(*plan.due_ms);
+  co_return Result<>{};
 }
 
 io::Task<Result<>> Schedules::create(ScheduleRef ref, Schedule schedule) {
@@ -54,10 +66,8 @@ io::Task<Result<>> Schedules::create(ScheduleRef ref, Schedule schedule) {
   schedule.id = deps_.random.hex(8);
   schedule.created_ms = schedule.modified_ms = now_ms();
   schedule.first_s = schedule.created_ms / 1000;
-  CO_TRY_ASSIGN(auto batch, plan(ref, schedule));
-  CO_TRY(co_await deps_.store.commit(std::move(batch)));
-  if (on_due) on_due();
-  co_return Result<>{};
+  CO_TRY_ASSIGN(auto planned, plan(ref, schedule, Begin::anew));
+  co_return co_await keep(std::move(planned));
 }
 
 io::Task<Result<>> Schedules::update(ScheduleRef ref, Schedule schedule) {
@@ -72,10 +82,8 @@ io::Task<Result<>> Schedules::update(ScheduleRef ref, Schedule schedule) {
   // Another expression begins anew.
   bool same = schedule.expression == there->expression;
   schedule.first_s = same ? there->first_s : schedule.modified_ms / 1000;
-  CO_TRY_ASSIGN(auto batch, plan(ref, schedule));
-  CO_TRY(co_await deps_.store.commit(std::move(batch)));
-  if (on_due) on_due();
-  co_return Result<>{};
+  CO_TRY_ASSIGN(auto planned, plan(ref, schedule, same ? Begin::on : Begin::anew));
+  co_return co_await keep(std::move(planned));
 }
 
 Result<> Schedules::collect(const ScheduleRef& ref, store::Batch& batch) const {

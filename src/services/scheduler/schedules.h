@@ -58,12 +58,19 @@ class Schedules {
   std::int64_t jitter(const Schedule& schedule) const;
   KeyLocks& locks() { return locks_; }
   const Deps& deps() const { return deps_; }
-  // Called when a schedule may have become due earlier than any other.
-  std::function<void()> on_due;
+  // Called when a schedule has another time to run at: milliseconds since the epoch.
+  std::function<void(std::int64_t due_ms)> on_due;
 
  private:
-  // Rows of the schedule as it shall be from now on.
-  Result<store::Batch> plan(const ScheduleRef& ref, const Schedule& schedule) const;
+  struct Plan {
+    store::Batch batch;
+    std::optional<std::int64_t> due_ms;
+  };
+  // Rows of the schedule as it shall be from now on. Anew: it begins as one that is just made;
+  // else a time that has come and was not claimed yet stays.
+  enum class Begin { anew, on };
+  Result<Plan> plan(const ScheduleRef& ref, const Schedule& schedule, Begin begin) const;
+  io::Task<Result<>> keep(Plan plan);
   std::int64_t now_ms() const { return epoch_millis(deps_.loop.clock().platform()); }
 
   Deps deps_;
