@@ -186,6 +186,23 @@ inline constexpr std::size_t sqs_moves_listed = 10;
 // number alone, and read from the store when these are few.
 inline constexpr std::size_t sqs_window = 20'000;
 
+// EventBridge Scheduler (user guide, "Quotas" and "Managing a schedule"; API reference).
+inline constexpr std::size_t schedule_groups = 500;  // of an account and region
+inline constexpr std::size_t schedule_page = 100;
+inline constexpr std::size_t schedule_tags = 50;  // of a group
+inline constexpr std::size_t schedule_input_bytes = 256 * kib;
+inline constexpr auto schedule_event_age_default = 24h;
+inline constexpr int schedule_retries_default = 185;
+inline constexpr auto schedule_start_oldest = 5min;  // StartDate, before now
+// Ours. A run is missed from this age on: the cloud's precision.
+inline constexpr auto schedule_late = 60s;
+inline constexpr auto schedule_backoff_first = 1s;      // doubled …
+inline constexpr auto schedule_backoff_max = 8min;      // … up to this: 185 of them fit in a day
+inline constexpr std::size_t schedule_flying = 256;     // runs on their way to targets at a time
+inline constexpr std::size_t schedule_history = 20;     // runs of a schedule that are remembered
+inline constexpr std::size_t schedule_scan = 10'000;    // schedules looked at for one page
+inline constexpr std::size_t schedule_tokens = 10'000;  // of deletions, remembered
+
 // Event source mappings of queues (Lambda developer guide, "Using Lambda with Amazon SQS").
 inline constexpr std::size_t mapping_batches_first = 5;          // in flight at first …
 inline constexpr std::int64_t mapping_batches_per_minute = 300;  // … and so many more a minute

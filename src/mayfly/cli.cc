@@ -22,6 +22,7 @@ struct Given {
   cli::DoctorOptions doctor;
   cli::TopOptions top;
   cli::QueueOptions queue;
+  cli::ScheduleOptions schedule;
   ServerOptions server;
   std::string listen = "127.0.0.1:4566";
   std::string folder;
@@ -185,6 +186,29 @@ void add_queue(CLI::App& app, Given& given) {
   queue->add_option("--rate", options.rate, "messages a second");
 }
 
+void add_schedule(CLI::App& app, Given& given) {
+  auto* schedule = add_client_verb(app, given, "schedule",
+                                   "list, create, delete, next, runs: schedules by hand");
+  auto& options = given.schedule;
+  schedule->add_option("ACTION", options.action, "list, create, delete, next or runs")
+      ->required()
+      ->check(CLI::IsMember({"list", "create", "delete", "next", "runs"}));
+  schedule->add_option("NAME", options.name,
+                       "the schedule; of list: a prefix; of next: an expression");
+  schedule->add_option("EXPRESSION", options.expression, "of create: at(…), rate(…) or cron(…)");
+  schedule->add_option("-g,--group", options.group, "schedule group (default; of list: all)");
+  schedule->add_option("--zone", options.zone, "time zone, as the IANA names it")
+      ->capture_default_str();
+  schedule->add_option("--target", options.target, "ARN, or the name of a function");
+  schedule->add_option("--role", options.role, "ARN of the role that calls the target");
+  schedule->add_option("--input", options.input, "what the target gets");
+  schedule->add_flag("--delete-after", options.delete_after, "delete it when it is complete");
+  schedule->add_option("-n,--count", options.count, "of next: how many times")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  schedule->add_option("--from", options.from, "of next: from this time on, as ISO 8601 (now)");
+}
+
 void add_other_verbs(CLI::App& app, Given& given) {
   auto* doctor = add_client_verb(app, given, "doctor", "what this machine can enforce and run");
   doctor->add_option("--data", given.doctor.data_dir, "the server's data folder");
@@ -234,6 +258,7 @@ Result<int> run_verb(const std::string& verb, const CLI::App& app, Given& given)
   if (verb == "logs") return cli::logs(client, given.logs);
   if (verb == "lint") return cli::lint(client, given.lint);
   if (verb == "queue") return cli::queue(client, given.queue);
+  if (verb == "schedule") return cli::schedule(client, given.schedule);
   if (verb == "top") return cli::top(client, given.top);
   if (verb == "ls") return cli::list(client, given.names_only);
   return cli::remove(client, given.names);
@@ -262,6 +287,7 @@ int run_cli(int argc, char** argv) {
   add_function_verbs(app, given);
   add_image_verbs(app, given);
   add_queue(app, given);
+  add_schedule(app, given);
   add_other_verbs(app, given);
   try {  // CLI11 reports by exceptions
     app.parse(argc, argv);

@@ -56,6 +56,21 @@ struct QueueOptions {
 };
 Result<int> queue(Client& client, const QueueOptions& options);
 
+struct ScheduleOptions {
+  std::string action;      // list, create, delete, next, runs
+  std::string name;        // of the schedule; of list: a prefix; of next: the expression
+  std::string expression;  // of create
+  std::string group;       // empty: default (of list: all)
+  std::string zone = "UTC";
+  std::string target;  // ARN, or a function's name
+  std::string role;    // ARN; empty: one of the account
+  std::string input;
+  bool delete_after = false;  // completion
+  int count = 5;              // times to show
+  std::string from;           // of next, as ISO 8601; empty: now
+};
+Result<int> schedule(Client& client, const ScheduleOptions& options);
+
 Result<int> list(Client& client, bool names_only);
 Result<int> remove(Client& client, const std::vector<std::string>& names);
 Result<int> create(const std::string& folder, const std::string& language, bool json);

@@ -9,8 +9,10 @@
 #include "io/fd.h"
 #include "services/identity/service.h"
 #include "services/logs/service.h"
+#include "services/scheduler/service.h"
 #include "services/sqs/feed.h"
 #include "services/sqs/service.h"
+#include "wire/text.h"
 
 namespace mayfly {
 
@@ -34,6 +36,7 @@ io::Task<Result<>> Cloud::open() {
   open_front();
   CO_TRY(co_await lambda_->start());
   invoker_->start();
+  scheduler_->start();
   co_return listen();
 }
 
@@ -54,6 +57,15 @@ io::Task<Result<>> Cloud::open_state() {
   CO_TRY_ASSIGN(queues_, services::sqs::Queues::open(
                              {.loop = loop_, .random = random_, .store = *queue_records_}));
   staged_sends_.emplace(loop_, *queue_records_, random_);
+  CO_TRY_ASSIGN(schedule_records_, store::open_embedded(loop_, workers_, data_dir_, "schedules"));
+  CO_TRY_ASSIGN(scheduler_,
+                co_await services::scheduler::Scheduler::open(
+                    {.loop = loop_,
+                     .random = random_,
+                     .store = *schedule_records_,
+                     .zones = [this](std::string_view name) { return zones_.find(name); },
+                     .switchboard = switchboard_,
+                     .calls = own_calls_}));
   telemetry_ = std::make_unique<telemetry::Telemetry>(*logs_, metrics_);
   CO_TRY_ASSIGN(guard_, co_await guard::open_guard(*state_, clock_, random_, {.dev = options_.dev},
                                                    &first_root_));
@@ -203,6 +215,7 @@ void Cloud::open_front() {
       .count_mapped = count_mapped()});
   switchboard_.add_target("lambda", lambda_->target());
   switchboard_.add_target("sqs", queue_target_.emplace(*queues_, *guard_));
+  own_calls_.set_guard(*guard_);
   policies_by_service_.add("lambda", *lambda_);
   policies_by_service_.add("sqs", queue_policies_.emplace(*queues_));
   guard_->set_resource_policies(policies_by_service_);
@@ -213,6 +226,7 @@ void Cloud::open_front() {
   add_service(services::logs::make_logs_service({.loop = loop_, .logs = *logs_}));
   add_service(
       services::sqs::make_sqs_service({.loop = loop_, .queues = *queues_, .effects = &effects_}));
+  add_service(services::scheduler::make_scheduler_service(*scheduler_));
   add_service(services::identity::make_identity_service({}));
   front_->add_path("/_mayfly/code/", lambda::adapt<front::Request, front::Response>(
                                          *lambda_, &lambda::Service::serve_code));
@@ -230,6 +244,7 @@ void Cloud::open_front() {
 
 void Cloud::add_service(api::Service service) {
   operations_.add(service);
+  own_calls_.add(service);
   front_->add_service(std::move(service));
 }
 
@@ -263,8 +278,34 @@ void Cloud::add_clock_path() {
   });
 }
 
+void Cloud::add_schedules_path() {
+  metrics_.gauge_function("mayfly_schedule_runs_under_way", "Runs on their way to targets",
+                          [this] { return static_cast<double>(scheduler_->totals().under_way); });
+  metrics_.gauge_function("mayfly_schedule_runs_delivered", "Runs that targets have got",
+                          [this] { return static_cast<double>(scheduler_->totals().delivered); });
+  metrics_.gauge_function("mayfly_schedule_runs_failed", "Runs that were given up",
+                          [this] { return static_cast<double>(scheduler_->totals().failed); });
+  metrics_.gauge_function("mayfly_schedule_runs_missed", "Runs left out, as they were too late",
+                          [this] { return static_cast<double>(scheduler_->totals().missed); });
+  front_->add_path("/_mayfly/schedule-runs", [this](const front::Request& request) {
+    // Names and failures of schedules are for whoever runs the server.
+    if (!request.instance.empty()) {
+      return text_answer("application/json", R"({"message":"not for functions"})", 403);
+    }
+    auto query = wire::parse_query(request.query);
+    const auto* arn = query ? wire::find_pair(*query, "arn") : nullptr;
+    auto runs = services::scheduler::runs_json(*scheduler_, arn == nullptr ? "" : *arn);
+    if (!runs) {
+      return text_answer("application/json", R"({"message":"the history cannot be read"})", 500);
+    }
+    if (!*runs) return text_answer("application/json", R"({"message":"no such schedule"})", 404);
+    return text_answer("application/json", **std::move(runs));
+  });
+}
+
 void Cloud::add_own_paths() {
   add_clock_path();
+  add_schedules_path();
   metrics_.gauge_function("mayfly_environments", "Execution environments alive",
                           [this] { return invoker_->totals().environments; });
   metrics_.gauge_function("mayfly_templates", "Functions with a template to fork environments from",
@@ -319,6 +360,7 @@ std::string Cloud::packs_dir() const {
 io::Task<void> Cloud::close() {
   Deadline deadline = loop_.now() + limits::shutdown_grace;
   // Callers first: what they started still finds everything below alive.
+  if (scheduler_) scheduler_->stop();
   if (lambda_) lambda_->stop_sources();
   if (queues_) queues_->release();  // nobody waits for messages any more
   if (front_) co_await front_->close(deadline);
@@ -326,6 +368,7 @@ io::Task<void> Cloud::close() {
   if (invoker_) co_await invoker_->close(deadline);
   if (lambda_) co_await lambda_->close_sources();
   if (staged_sends_) co_await staged_sends_->close();
+  if (scheduler_) co_await scheduler_->close();
   if (queues_) co_await queues_->close();
   if (launcher_) co_await launcher_->close();
   if (logs_) co_await logs_->close();

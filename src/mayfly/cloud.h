@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "front/front.h"
 #include "front/operation_table.h"
+#include "front/own_calls.h"
 #include "functions/file_systems.h"
 #include "functions/image_store.h"
 #include "functions/package_store.h"
@@ -19,10 +20,12 @@
 #include "invoke/invoker.h"
 #include "io/workers.h"
 #include "mayfly/server.h"
+#include "mayfly/zones.h"
 #include "sandbox/runtimes.h"
 #include "sandbox/sandbox.h"
 #include "services/clock/service.h"
 #include "services/lambda/service.h"
+#include "services/scheduler/service.h"
 #include "services/sqs/service.h"
 #include "services/sqs/staging.h"
 #include "services/sqs/target.h"
@@ -56,6 +59,7 @@ class Cloud {
   decltype(lambda::Deps::count_mapped) count_mapped();
   void add_own_paths();
   void add_clock_path();
+  void add_schedules_path();
   Result<> listen();
   std::string packs_dir() const;
   Result<sandbox::RuntimeChoice> choose_runtime(std::string_view identifier) const;
@@ -77,6 +81,9 @@ class Cloud {
   std::unique_ptr<services::sqs::Queues> queues_;
   std::optional<services::sqs::QueuePolicies> queue_policies_;
   std::optional<services::sqs::QueueTarget> queue_target_;
+  std::unique_ptr<store::Store> schedule_records_;
+  ZoneFiles zones_;
+  front::OwnCalls own_calls_{random_};
   guard::PoliciesByService policies_by_service_;
   std::unique_ptr<guard::Guard> guard_;
   std::unique_ptr<functions::PackageStore> packages_;
@@ -87,6 +94,7 @@ class Cloud {
   events::Switchboard switchboard_;
   events::EffectsBoard effects_;
   std::optional<services::sqs::StagedSends> staged_sends_;
+  std::unique_ptr<services::scheduler::Scheduler> scheduler_;
   std::optional<sandbox::RuntimeCatalog> runtimes_;
   std::unique_ptr<sandbox::Launcher> launcher_;
   std::unique_ptr<invoke::Invoker> invoker_;

@@ -1,0 +1,77 @@
+// Runner: lets schedules run when they are due.
+//
+//   due/ row  ──claim──►  run/ row + the next due/ row, one commit
+//   run/ row  ──deliver──► its target has it: the row is deleted, the history written
+//                          it failed:   the row moves to the time of the next attempt
+//                          for good:    to the dead-letter queue, then as delivered
+//
+// So a run that fell due is in the store until its target has it: a server that is killed meanwhile
+// delivers it when it starts again (perhaps a second time). Both kinds of rows are in the order of
+// time, and one timer waits for the first of them: what is not due takes no memory.
+//
+// Loop thread; owned by Scheduler. stop() lets nothing more begin; close() waits for what is under
+// way.
+#pragma once
+
+#include <unordered_map>
+
+#include "services/scheduler/courier.h"
+#include "services/scheduler/schedules.h"
+
+namespace mayfly::services::scheduler {
+
+class Runner {
+ public:
+  Runner(Schedules& schedules, const Courier& courier);
+  void start();
+  void stop();
+  io::Task<void> close();
+  struct Totals {
+    std::size_t under_way = 0;
+    std::uint64_t delivered = 0;
+    std::uint64_t failed = 0;
+    std::uint64_t missed = 0;
+  };
+  // Since the start.
+  Totals totals() const;
+
+ private:
+  struct Claim;
+
+  // Something may be due, or there is room again.
+  void wake();
+  // A schedule has got another time.
+  void another(std::int64_t due_ms);
+  io::Task<void> work();
+  void arm();
+  void pause();
+  std::size_t room() const;
+  Result<std::vector<DueRow>> due_rows(std::size_t most) const;
+  io::Task<Result<std::size_t>> claim(std::size_t most);
+  Result<> claim_one(const DueRow& row, store::Batch& batch, std::vector<Claim>& claims);
+  Result<std::size_t> take_runs(std::size_t most);
+  void fly(Run run, std::optional<Schedule> schedule);
+  io::Task<void> deliver(Run run, std::optional<Schedule> schedule);
+  io::Task<void> settle(Run run, const Target& target, std::optional<Failure> failure,
+                        std::int64_t began_ms);
+  io::Task<bool> retry(const Run& run, const Target& target, const Failure& failure,
+                       std::string& exhausted);
+  io::Task<void> remove_complete(ScheduleRef ref, std::string id);
+  io::Task<void> keep(store::Batch batch);
+  std::int64_t now_ms() const;
+
+  Schedules& schedules_;
+  const Courier& courier_;
+  io::Loop& loop_;
+  bool stopped_ = true;
+  bool working_ = false;
+  bool again_ = false;
+  std::unordered_map<std::string, MonoTime> flying_;  // ids of runs, since when
+  Totals totals_;
+  std::optional<io::Loop::PlatformTimerId> timer_;  // for the first row that is to come
+  std::optional<io::Loop::TimerId> pause_;
+  std::optional<io::Loop::TimerId> slow_;
+  io::TaskScope tasks_;
+};
+
+}  // namespace mayfly::services::scheduler
