@@ -15,9 +15,6 @@ namespace mayfly::io {
 
 namespace {
 
-// Resolutions at one time: a resolver that hangs leaves workers for others.
-constexpr std::size_t resolutions_max = 2;
-
 struct Found {
   addrinfo* list = nullptr;
   Found() = default;
@@ -262,7 +259,7 @@ Task<void> HttpClient::look_up(std::string host, std::shared_ptr<Resolution> int
 Task<Result<std::vector<std::string>>> HttpClient::resolve(std::string host, Deadline deadline,
                                                            std::stop_token stop) {
   if (Found found; numeric(host, 0, found)) co_return std::vector<std::string>{std::move(host)};
-  while (resolving_ >= resolutions_max) {
+  while (resolving_ >= limits::client_resolutions) {
     CO_TRY(to_result(co_await resolvers_.park(deadline, stop), "resolving a name"));
   }
   ++resolving_;

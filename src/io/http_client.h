@@ -25,6 +25,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/limits.h"
 #include "io/park.h"
 #include "io/tls.h"
 #include "io/url.h"
@@ -38,7 +39,7 @@ struct HttpRequest {
   std::string url;
   Headers headers{};
   std::string body{};
-  std::size_t answer_bytes = std::size_t{64} * 1024;  // of its body, at the most
+  std::size_t answer_bytes = limits::client_answer_bytes;  // of its body, at the most
 };
 
 struct HttpAnswer {

@@ -17,12 +17,14 @@
 #include "guard/guard.h"
 #include "guard/policy.h"
 #include "invoke/invoker.h"
+#include "io/http_client.h"
 #include "io/workers.h"
 #include "mayfly/server.h"
 #include "sandbox/runtimes.h"
 #include "sandbox/sandbox.h"
 #include "services/clock/service.h"
 #include "services/lambda/service.h"
+#include "services/sns/house.h"
 #include "services/sqs/service.h"
 #include "services/sqs/target.h"
 #include "store/store.h"
@@ -48,12 +50,14 @@ class Cloud {
  private:
   io::Task<void> find_runtimes();
   io::Task<Result<>> open_state();
+  Result<> open_topics();
   io::Task<Result<>> open_invoker();
   void open_front();
   void add_service(api::Service service);
   std::function<void(const Scope&, const FunctionName&, functions::SigningPolicy)> count_unsigned();
   void add_own_paths();
   void add_clock_path();
+  void add_topic_path();
   Result<> listen();
   std::string packs_dir() const;
   Result<sandbox::RuntimeChoice> choose_runtime(std::string_view identifier) const;
@@ -83,6 +87,9 @@ class Cloud {
   std::unique_ptr<functions::Registry> registry_;
   std::optional<functions::Mappings> mappings_;
   events::Switchboard switchboard_;
+  io::HttpClient http_client_{loop_, workers_};  // for what the server sends itself
+  std::unique_ptr<store::Store> topic_records_;
+  std::unique_ptr<services::sns::House> topics_;
   std::optional<sandbox::RuntimeCatalog> runtimes_;
   std::unique_ptr<sandbox::Launcher> launcher_;
   std::unique_ptr<invoke::Invoker> invoker_;
