@@ -202,6 +202,45 @@ inline constexpr std::size_t schedule_flying = 256;     // runs on their way to 
 inline constexpr std::size_t schedule_history = 20;     // runs of a schedule that are remembered
 inline constexpr std::size_t schedule_scan = 10'000;    // schedules looked at for one page
 inline constexpr std::size_t schedule_tokens = 10'000;  // of deletions, remembered
+// SNS quotas (SNS developer guide, "Amazon SNS quotas" and "Filter policy constraints").
+inline constexpr std::size_t sns_message_bytes = 256 * kib;  // with attributes; also a batch's sum
+inline constexpr std::size_t sns_batch_entries = 10;
+inline constexpr std::size_t sns_name_length = 256;
+inline constexpr std::size_t sns_subject_length = 100;
+inline constexpr std::size_t sns_display_name_length = 100;
+inline constexpr std::size_t sns_id_length = 128;          // groups and deduplication
+inline constexpr std::size_t sns_raw_attributes = 10;      // raw delivery to queues
+inline constexpr std::size_t sns_topics = 100'000;         // of an account in a region …
+inline constexpr std::size_t sns_fifo_topics = 1'000;      // … and of those with order
+inline constexpr std::size_t sns_subscriptions = 100'000;  // of a topic; ours
+inline constexpr std::size_t sns_fifo_subscriptions = 100;
+inline constexpr std::size_t sns_filters = 200;  // of a topic
+inline constexpr std::size_t sns_filter_bytes = 256 * kib;
+inline constexpr std::size_t sns_filter_keys = 5;
+inline constexpr std::size_t sns_filter_combinations = 150;
+inline constexpr double sns_filter_number = 1e9;  // either side of zero
+inline constexpr std::size_t sns_tags = 50;
+inline constexpr std::size_t sns_page = 100;
+inline constexpr std::size_t sns_policy_bytes = 30 * kib;
+inline constexpr std::size_t sns_policy_statements = 100;
+inline constexpr std::size_t sns_endpoint_bytes = 2 * kib;
+inline constexpr auto sns_deduplication_time = 5min;
+inline constexpr auto sns_confirmation_time = std::chrono::hours(48);
+inline constexpr auto sns_http_time = 15s;  // one attempt of a delivery
+// Retries of deliveries by HTTP (developer guide, "Creating an HTTP/S delivery policy").
+inline constexpr int sns_http_retries = 100;
+inline constexpr int sns_http_delay_seconds = 3'600;  // one delay, and all of a policy together
+// Deliveries of one subscription under way at a time, and of all topics not yet done; further
+// messages are refused then. Messages kept in memory for deliveries that wait; others are read from
+// the store when it is their turn.
+inline constexpr std::size_t sns_deliveries_at_once = 64;
+inline constexpr std::size_t sns_deliveries = 1'000'000;
+inline constexpr std::size_t sns_cached_bytes = 64 * mib;
+
+// Requests that the server makes itself (io/http_client.h): of an answer's body, unless the caller
+// says otherwise, and resolutions of names at a time, since one that hangs holds a worker.
+inline constexpr std::size_t client_answer_bytes = 64 * kib;
+inline constexpr std::size_t client_resolutions = 2;
 
 // Event source mappings of queues (Lambda developer guide, "Using Lambda with Amazon SQS").
 inline constexpr std::size_t mapping_batches_first = 5;          // in flight at first …

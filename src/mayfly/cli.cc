@@ -23,6 +23,7 @@ struct Given {
   cli::TopOptions top;
   cli::QueueOptions queue;
   cli::ScheduleOptions schedule;
+  cli::TopicOptions topic;
   ServerOptions server;
   std::string listen = "127.0.0.1:4566";
   std::string folder;
@@ -209,6 +210,26 @@ void add_schedule(CLI::App& app, Given& given) {
   schedule->add_option("--from", options.from, "of next: from this time on, as ISO 8601 (now)");
 }
 
+void add_topic(CLI::App& app, Given& given) {
+  auto* topic =
+      add_client_verb(app, given, "topic", "list, publish, subscribe, tail: topics by hand");
+  auto& options = given.topic;
+  topic->add_option("ACTION", options.action, "list, publish, subscribe or tail")
+      ->required()
+      ->check(CLI::IsMember({"list", "publish", "subscribe", "tail"}));
+  topic->add_option("NAME", options.name, "the topic, or its ARN; of list: a prefix");
+  topic->add_option("BODY", options.body,
+                    "of publish, - for standard input; of subscribe: a queue's or function's ARN, "
+                    "or a URL");
+  topic->add_option("-s,--subject", options.subject, "of publish");
+  topic->add_option("-g,--group", options.group, "MessageGroupId");
+  topic->add_option("--deduplication", options.deduplication, "MessageDeduplicationId");
+  topic->add_option("-a,--attribute", options.attributes, "K=V, of publish");
+  topic->add_flag("--raw", options.raw, "subscribe to raw messages");
+  topic->add_option("--filter", options.filter, "filter policy of subscribe and tail");
+  topic->add_option("-n,--most", options.most, "end the tail after so many messages");
+}
+
 void add_other_verbs(CLI::App& app, Given& given) {
   auto* doctor = add_client_verb(app, given, "doctor", "what this machine can enforce and run");
   doctor->add_option("--data", given.doctor.data_dir, "the server's data folder");
@@ -259,6 +280,7 @@ Result<int> run_verb(const std::string& verb, const CLI::App& app, Given& given)
   if (verb == "lint") return cli::lint(client, given.lint);
   if (verb == "queue") return cli::queue(client, given.queue);
   if (verb == "schedule") return cli::schedule(client, given.schedule);
+  if (verb == "topic") return cli::topic(client, given.topic);
   if (verb == "top") return cli::top(client, given.top);
   if (verb == "ls") return cli::list(client, given.names_only);
   return cli::remove(client, given.names);
@@ -288,6 +310,7 @@ int run_cli(int argc, char** argv) {
   add_image_verbs(app, given);
   add_queue(app, given);
   add_schedule(app, given);
+  add_topic(app, given);
   add_other_verbs(app, given);
   try {  // CLI11 reports by exceptions
     app.parse(argc, argv);

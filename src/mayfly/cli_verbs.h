@@ -71,6 +71,20 @@ struct ScheduleOptions {
 };
 Result<int> schedule(Client& client, const ScheduleOptions& options);
 
+struct TopicOptions {
+  std::string action = {};  // list, publish, subscribe, tail
+  std::string name = {};    // of the topic, or its ARN; of list: a prefix
+  std::string body = {};    // of publish; "-" for standard input. Of subscribe: the endpoint
+  std::string subject = {};
+  std::string group = {};
+  std::string deduplication = {};
+  std::vector<std::string> attributes = {};  // "K=V"
+  bool raw = false;                          // of subscribe
+  std::string filter = {};                   // of subscribe and tail: a filter policy
+  int most = 0;                              // of tail: ends after so many messages; 0: never
+};
+Result<int> topic(Client& client, const TopicOptions& options);
+
 Result<int> list(Client& client, bool names_only);
 Result<int> remove(Client& client, const std::vector<std::string>& names);
 Result<int> create(const std::string& folder, const std::string& language, bool json);

@@ -10,6 +10,7 @@
 #include "services/identity/service.h"
 #include "services/logs/service.h"
 #include "services/scheduler/service.h"
+#include "services/sns/links.h"
 #include "services/sqs/feed.h"
 #include "services/sqs/service.h"
 #include "wire/text.h"
@@ -34,6 +35,7 @@ io::Task<Result<>> Cloud::open() {
   CO_TRY(std::move(state));
   CO_TRY(co_await open_invoker());
   open_front();
+  topics_->start();
   CO_TRY(co_await lambda_->start());
   invoker_->start();
   scheduler_->start();
@@ -74,7 +76,32 @@ io::Task<Result<>> Cloud::open_state() {
   CO_TRY_ASSIGN(images_, functions::open_image_store(loop_, *state_, workers_, data_dir_));
   CO_TRY_ASSIGN(registry_, functions::open_registry(loop_, *state_));
   CO_TRY(mappings_.emplace(*state_).load());
-  co_return Result<>{};
+  co_return open_topics();
+}
+
+Result<> Cloud::open_topics() {
+  TRY_ASSIGN(topic_records_, store::open_embedded(loop_, workers_, data_dir_, "topics"));
+  auto& family = metrics_.counter("mayfly_topic_messages_total",
+                                  "Messages of topics: published, and what became of them.",
+                                  {"account", "region", "topic", "protocol", "step"});
+  TRY_ASSIGN(topics_, services::sns::House::open(
+                          {.loop = loop_,
+                           .random = random_,
+                           .workers = workers_,
+                           .store = *topic_records_,
+                           .http = http_client_,
+                           .switchboard = switchboard_,
+                           .guard = *guard_,
+                           .count =
+                               [&family](const services::sns::TopicRef& topic,
+                                         std::string_view protocol, services::sns::Step step) {
+                                 family
+                                     .with({topic.scope.account.str(), topic.scope.region.str(),
+                                            topic.name, protocol, services::sns::name_of(step)})
+                                     .add();
+                               },
+                           .host = [this] { return address_; }}));
+  return {};
 }
 
 // Whatever the reason, it is the function's runtime that is wrong, not the server.
@@ -216,7 +243,9 @@ void Cloud::open_front() {
   switchboard_.add_target("lambda", lambda_->target());
   switchboard_.add_target("sqs", queue_target_.emplace(*queues_, *guard_));
   own_calls_.set_guard(*guard_);
+  switchboard_.add_target("sns", topics_->target());
   policies_by_service_.add("lambda", *lambda_);
+  policies_by_service_.add("sns", topics_->policies());
   policies_by_service_.add("sqs", queue_policies_.emplace(*queues_));
   guard_->set_resource_policies(policies_by_service_);
   invoker_->set_resolver([this](Scope scope, FunctionName name, std::string qualifier) {
@@ -227,6 +256,7 @@ void Cloud::open_front() {
   add_service(
       services::sqs::make_sqs_service({.loop = loop_, .queues = *queues_, .effects = &effects_}));
   add_service(services::scheduler::make_scheduler_service(*scheduler_));
+  add_service(topics_->operations());
   add_service(services::identity::make_identity_service({}));
   front_->add_path("/_mayfly/code/", lambda::adapt<front::Request, front::Response>(
                                          *lambda_, &lambda::Service::serve_code));
@@ -303,9 +333,28 @@ void Cloud::add_schedules_path() {
   });
 }
 
+namespace {
+
+io::Task<front::Response> topic_answer(services::sns::Web& web, std::string method,
+                                       std::string path, std::string query) {
+  auto page = co_await web.answer(std::move(method), std::move(path), std::move(query));
+  co_return front::Response{.status = page.status,
+                            .headers = {{"Content-Type", std::move(page.content_type)}},
+                            .body = std::move(page.body)};
+}
+
+}  // namespace
+
+void Cloud::add_topic_path() {
+  front_->add_path(std::string(services::sns::own_path), [this](const front::Request& request) {
+    return topic_answer(topics_->web(), request.method, request.path, request.query);
+  });
+}
+
 void Cloud::add_own_paths() {
   add_clock_path();
   add_schedules_path();
+  add_topic_path();
   metrics_.gauge_function("mayfly_environments", "Execution environments alive",
                           [this] { return invoker_->totals().environments; });
   metrics_.gauge_function("mayfly_templates", "Functions with a template to fork environments from",
@@ -323,6 +372,8 @@ void Cloud::add_own_paths() {
                           [this] { return static_cast<double>(invoker_->totals().queued_events); });
   metrics_.gauge_function("mayfly_circuit_breakers_open", "Functions whose calls are refused",
                           [this] { return static_cast<double>(invoker_->totals().open_breakers); });
+  metrics_.gauge_function("mayfly_topic_deliveries_waiting", "Deliveries of topics not yet done",
+                          [this] { return static_cast<double>(topics_->waiting()); });
   metrics_.gauge_function("mayfly_functions", "Deployed functions",
                           [this] { return static_cast<double>(registry_->count()); });
   front_->add_path("/_mayfly/metrics", [this](const front::Request& request) {
@@ -364,12 +415,14 @@ io::Task<void> Cloud::close() {
   if (lambda_) lambda_->stop_sources();
   if (queues_) queues_->release();  // nobody waits for messages any more
   if (front_) co_await front_->close(deadline);
+  if (topics_) co_await topics_->close();
   if (lambda_) co_await lambda_->close();
   if (invoker_) co_await invoker_->close(deadline);
   if (lambda_) co_await lambda_->close_sources();
   if (staged_sends_) co_await staged_sends_->close();
   if (scheduler_) co_await scheduler_->close();
   if (queues_) co_await queues_->close();
+  co_await http_client_.close();
   if (launcher_) co_await launcher_->close();
   if (logs_) co_await logs_->close();
 }

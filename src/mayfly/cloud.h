@@ -18,6 +18,7 @@
 #include "guard/guard.h"
 #include "guard/policy.h"
 #include "invoke/invoker.h"
+#include "io/http_client.h"
 #include "io/workers.h"
 #include "mayfly/server.h"
 #include "mayfly/zones.h"
@@ -26,6 +27,7 @@
 #include "services/clock/service.h"
 #include "services/lambda/service.h"
 #include "services/scheduler/service.h"
+#include "services/sns/house.h"
 #include "services/sqs/service.h"
 #include "services/sqs/staging.h"
 #include "services/sqs/target.h"
@@ -52,6 +54,7 @@ class Cloud {
  private:
   io::Task<void> find_runtimes();
   io::Task<Result<>> open_state();
+  Result<> open_topics();
   io::Task<Result<>> open_invoker();
   void open_front();
   void add_service(api::Service service);
@@ -60,6 +63,7 @@ class Cloud {
   void add_own_paths();
   void add_clock_path();
   void add_schedules_path();
+  void add_topic_path();
   Result<> listen();
   std::string packs_dir() const;
   Result<sandbox::RuntimeChoice> choose_runtime(std::string_view identifier) const;
@@ -95,6 +99,9 @@ class Cloud {
   events::EffectsBoard effects_;
   std::optional<services::sqs::StagedSends> staged_sends_;
   std::unique_ptr<services::scheduler::Scheduler> scheduler_;
+  io::HttpClient http_client_{loop_, workers_};  // for what the server sends itself
+  std::unique_ptr<store::Store> topic_records_;
+  std::unique_ptr<services::sns::House> topics_;
   std::optional<sandbox::RuntimeCatalog> runtimes_;
   std::unique_ptr<sandbox::Launcher> launcher_;
   std::unique_ptr<invoke::Invoker> invoker_;

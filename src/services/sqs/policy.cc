@@ -1,15 +1,11 @@
 #include "services/sqs/policy.h"
 
 #include "base/limits.h"
-#include "wire/json.h"
-#include "wire/text.h"
+#include "guard/policy_document.h"
 
 namespace mayfly::services::sqs {
 
 namespace {
-
-using wire::Json;
-using wire::JsonArray;
 
 // What AddPermission may allow (API reference).
 constexpr std::array<std::string_view, 12> grantable{"*",
@@ -25,196 +21,65 @@ constexpr std::array<std::string_view, 12> grantable{"*",
                                                      "SetQueueAttributes",
                                                      "ListQueueTags"};
 
-Refusal refuse(std::string_view why) { return bad_attribute("Policy", why); }
-
-// A text or a list of them.
-std::vector<std::string> texts_of(const Json* json) {
-  std::vector<std::string> out;
-  if (json == nullptr) return out;
-  if (json->is_string()) out.emplace_back(json->string_value());
-  if (const auto* list = json->as<JsonArray>()) {
-    for (const auto& item : *list) out.emplace_back(item.string_value());
-  }
-  return out;
-}
-
-ApiResult<std::vector<std::string>> principals_of(const Json& statement) {
-  const auto* principal = statement.find("Principal");
-  if (principal == nullptr) return refuse("A statement names no Principal.");
-  if (!principal->is_object()) {
-    if (principal->string_value() != "*") return refuse("Principal must be an object or \"*\".");
-    return std::vector<std::string>{"*"};
-  }
-  std::vector<std::string> out;
-  for (const auto& [kind, value] : *principal->as<wire::JsonObject>()) {
-    for (auto& one : texts_of(&value)) out.push_back(std::move(one));
-  }
-  if (out.empty()) return refuse("A statement names no Principal.");
-  return out;
-}
-
-// Takes over what guard/ knows; false: something else is asked for.
-bool take_condition(std::string_view operation, std::string_view key, const Json& value,
-                    guard::PolicyStatement& out) {
-  auto texts = texts_of(&value);
-  if (wire::iequals(key, "aws:SecureTransport")) return true;
-  if (texts.size() != 1) return false;
-  bool equals = operation == "StringEquals" || operation == "ArnEquals" || operation == "ArnLike" ||
-                operation == "StringLike";
-  if (equals && wire::iequals(key, "aws:SourceArn")) {
-    out.source_arn = texts[0];
-    return true;
-  }
-  if (operation == "StringEquals" && wire::iequals(key, "aws:SourceAccount")) {
-    out.source_account = texts[0];
-    return true;
-  }
-  return false;
-}
-
-bool take_conditions(const Json& statement, guard::PolicyStatement& out) {
-  const auto* conditions = statement.find("Condition");
-  if (conditions == nullptr) return true;
-  const auto* operations = conditions->as<wire::JsonObject>();
-  if (operations == nullptr) return false;
-  bool known = true;
-  for (const auto& [operation, keys] : *operations) {
-    const auto* pairs = keys.as<wire::JsonObject>();
-    if (pairs == nullptr) return false;
-    for (const auto& [key, value] : *pairs) {
-      // A Deny of what is not secure: nobody here calls that way.
-      if (wire::iequals(key, "aws:SecureTransport")) {
-        auto wanted = value.is_bool() ? (*value.as<bool>() ? "true" : "false")
-                                      : std::string(value.string_value());
-        if (wanted == "false") out.resource = "-";
-      }
-      known = take_condition(operation, key, value, out) && known;
+// Texts that a statement's parts cannot be; the others become a policy.
+ApiResult<void> check_grant(const std::vector<std::string_view>& accounts,
+                            const std::vector<std::string_view>& actions) {
+  for (auto account : accounts) {
+    if (!guard::is_account(account)) {
+      return invalid_value(account, "PrincipalId", "Unable to verify.");
     }
   }
-  return known;
-}
-
-ApiResult<void> read_statement(const Json& json, std::vector<guard::PolicyStatement>& out) {
-  for (auto name : {"NotPrincipal", "NotAction", "NotResource"}) {
-    if (json.find(name) != nullptr) {
-      return refuse(fmt::format("{} is not built in this server.", name));
+  for (auto action : actions) {
+    if (std::ranges::find(grantable, action) == grantable.end()) {
+      return invalid_value(fmt::format("SQS:{}", action), "ActionName",
+                           "Please refer to the appropriate WSDL for a list of valid actions.");
     }
   }
-  auto effect = json.string_or("Effect");
-  if (effect != "Allow" && effect != "Deny") return refuse("Effect must be Allow or Deny.");
-  TRY_ASSIGN(auto principals, principals_of(json));
-  auto actions = texts_of(json.find("Action"));
-  auto resources = texts_of(json.find("Resource"));
-  if (actions.empty()) return refuse("A statement names no Action.");
-  if (resources.empty()) return refuse("A statement names no Resource.");
-  guard::PolicyStatement form;
-  form.sid = json.string_or("Sid");
-  form.allow = effect == "Allow";
-  bool known = take_conditions(json, form);
-  bool never = form.resource == "-";
-  form.resource.clear();
-  if (never || (form.allow && !known)) return {};
-  if (!known) form.source_arn = form.source_account = {};
-  for (const auto& principal : principals) {
-    for (const auto& action : actions) {
-      for (const auto& resource : resources) {
-        form.principal = principal;
-        form.action = action;
-        form.resource = resource;
-        out.push_back(form);
-      }
-    }
-  }
+  if (accounts.empty()) return missing_parameter("AWSAccountIds");
+  if (actions.empty()) return missing_parameter("Actions");
   return {};
 }
 
-// The statements of a document; one alone may stand without brackets.
-std::vector<Json> statements_of(const Json& document) {
-  const auto* found = document.find("Statement");
-  if (found == nullptr) return {};
-  if (const auto* list = found->as<JsonArray>()) return *list;
-  return {*found};
-}
-
-ApiResult<Json> parse(std::string_view document) {
-  auto json = wire::parse_json(document);
-  if (!json || !json->is_object()) return refuse("It is not a JSON object.");
-  return *std::move(json);
+Refusal refusal_of(const Error& error, std::string_view label) {
+  switch (error.kind) {
+    case ErrorKind::already_exists: return invalid_value(label, "Label", "Already exists.");
+    case ErrorKind::not_found:
+      return invalid_value(label, "Label", "can't find label on existing policy.");
+    case ErrorKind::too_large: return Refusal(model::over_limit(error.message));
+    default: return bad_attribute("Policy", error.message);
+  }
 }
 
 }  // namespace
 
 ApiResult<std::vector<guard::PolicyStatement>> read_policy(std::string_view document) {
-  std::vector<guard::PolicyStatement> out;
-  if (document.empty()) return out;
-  TRY_ASSIGN(auto json, parse(document));
-  auto statements = statements_of(json);
-  if (statements.empty()) return refuse("It has no Statement.");
-  for (const auto& statement : statements) TRY(read_statement(statement, out));
-  return out;
+  auto read = guard::read_policy(document);
+  if (!read) return bad_attribute("Policy", read.error().message);
+  return *std::move(read);
 }
 
 ApiResult<std::string> with_permission(const std::string& document, std::string_view arn,
                                        std::string_view label,
                                        const std::vector<std::string_view>& accounts,
                                        const std::vector<std::string_view>& actions) {
-  Json json;
-  if (document.empty()) {
-    json["Version"] = "2012-10-17";
-    json["Id"] = fmt::format("{}/SQSDefaultPolicy", arn);
-  } else {
-    TRY_ASSIGN(json, parse(document));
-  }
-  auto statements = statements_of(json);
-  if (statements.size() >= limits::sqs_policy_statements) {
-    return Refusal(model::over_limit(fmt::format(
-        "{} statements are the most that a policy can have.", limits::sqs_policy_statements)));
-  }
-  for (const auto& one : statements) {
-    if (one.string_or("Sid") == label) return invalid_value(label, "Label", "Already exists.");
-  }
-  JsonArray who;
-  for (auto account : accounts) {
-    if (account.size() != 12 || account.find_first_not_of("0123456789") != account.npos) {
-      return invalid_value(account, "PrincipalId", "Unable to verify.");
-    }
-    who.emplace_back(fmt::format("arn:aws:iam::{}:root", account));
-  }
-  JsonArray what;
-  for (auto action : actions) {
-    if (std::ranges::find(grantable, action) == grantable.end()) {
-      return invalid_value(fmt::format("SQS:{}", action), "ActionName",
-                           "Please refer to the appropriate WSDL for a list of valid actions.");
-    }
-    what.emplace_back(fmt::format("SQS:{}", action));
-  }
-  if (who.empty()) return missing_parameter("AWSAccountIds");
-  if (what.empty()) return missing_parameter("Actions");
-  Json statement;
-  statement["Sid"] = label;
-  statement["Effect"] = "Allow";
-  statement["Principal"]["AWS"] = who.size() == 1 ? who[0] : Json(who);
-  statement["Action"] = what.size() == 1 ? what[0] : Json(what);
-  statement["Resource"] = arn;
-  statements.push_back(std::move(statement));
-  json["Statement"] = std::move(statements);
-  return json.dump();
+  TRY(check_grant(accounts, actions));
+  std::string id = fmt::format("{}/SQSDefaultPolicy", arn);
+  guard::Grant grant{.id = id,
+                     .label = label,
+                     .accounts = accounts,
+                     .actions = {},
+                     .resource = arn,
+                     .statements_max = limits::sqs_policy_statements};
+  for (auto action : actions) grant.actions.push_back(fmt::format("SQS:{}", action));
+  auto done = guard::with_permission(document, grant);
+  if (!done) return refusal_of(done.error(), label);
+  return *std::move(done);
 }
 
 ApiResult<std::string> without_permission(const std::string& document, std::string_view label) {
-  auto absent = [&] {
-    return invalid_value(label, "Label", "can't find label on existing policy.");
-  };
-  if (document.empty()) return absent();
-  TRY_ASSIGN(auto json, parse(document));
-  auto statements = statements_of(json);
-  if (std::erase_if(statements, [&](const Json& one) { return one.string_or("Sid") == label; }) ==
-      0) {
-    return absent();
-  }
-  if (statements.empty()) return std::string();
-  json["Statement"] = std::move(statements);
-  return json.dump();
+  auto done = guard::without_permission(document, label);
+  if (!done) return refusal_of(done.error(), label);
+  return *std::move(done);
 }
 
 }  // namespace mayfly::services::sqs

@@ -10,10 +10,7 @@
 
 namespace mayfly::services::sqs {
 
-// One statement for each principal, action and resource. Conditions: SourceArn, SourceAccount and
-// SecureTransport (which counts as met: this server is reached on its own machine). An Allow with
-// another condition never holds, a Deny with one always does: whoever wrote it is on the safe side.
-// NotPrincipal, NotAction and NotResource are refused.
+// As guard/policy_document.h reads it; the error is this service's.
 ApiResult<std::vector<guard::PolicyStatement>> read_policy(std::string_view document);
 
 // Adds or removes the statement that AddPermission's label names.
