@@ -32,8 +32,11 @@ io::Task<Result<>> Cloud::open() {
   CO_TRY(std::move(state));
   CO_TRY(co_await open_invoker());
   open_front();
+  CO_TRY(open_bus());
   CO_TRY(co_await lambda_->start());
   invoker_->start();
+  bus_->start();
+  pipes_->start();
   co_return listen();
 }
 
@@ -203,6 +206,24 @@ void Cloud::open_front() {
   add_own_paths();
 }
 
+Result<> Cloud::open_bus() {
+  http_client_.emplace(loop_, workers_);
+  TRY_ASSIGN(bus_records_, store::open_embedded(loop_, workers_, data_dir_, "bus"));
+  TRY_ASSIGN(bus_, services::bus::EventBus::open({.loop = loop_,
+                                                  .random = random_,
+                                                  .store = *bus_records_,
+                                                  .guard = *guard_,
+                                                  .switchboard = switchboard_,
+                                                  .http = *http_client_}));
+  switchboard_.add_target("events", bus_->target());
+  policies_by_service_.add("events", bus_->policies());
+  add_service(bus_->service());
+  TRY_ASSIGN(pipes_, services::pipes::Pipes::open(
+                         {.loop = loop_, .store = *bus_records_, .switchboard = switchboard_}));
+  add_service(pipes_->service());
+  return {};
+}
+
 void Cloud::add_service(api::Service service) {
   operations_.add(service);
   front_->add_service(std::move(service));
@@ -293,12 +314,17 @@ io::Task<void> Cloud::close() {
   Deadline deadline = loop_.now() + limits::shutdown_grace;
   // Callers first: what they started still finds everything below alive.
   if (lambda_) lambda_->stop_sources();
+  if (pipes_) pipes_->stop();
+  if (bus_) bus_->stop();
   if (queues_) queues_->release();  // nobody waits for messages any more
   if (front_) co_await front_->close(deadline);
+  if (pipes_) co_await pipes_->close();
+  if (bus_) co_await bus_->close();
   if (lambda_) co_await lambda_->close();
   if (invoker_) co_await invoker_->close(deadline);
   if (lambda_) co_await lambda_->close_sources();
   if (queues_) co_await queues_->close();
+  if (http_client_) co_await http_client_->close();
   if (launcher_) co_await launcher_->close();
   if (logs_) co_await logs_->close();
 }

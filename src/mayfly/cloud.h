@@ -17,12 +17,15 @@
 #include "guard/guard.h"
 #include "guard/policy.h"
 #include "invoke/invoker.h"
+#include "io/http_client.h"
 #include "io/workers.h"
 #include "mayfly/server.h"
 #include "sandbox/runtimes.h"
 #include "sandbox/sandbox.h"
 #include "services/clock/service.h"
+#include "services/events/service.h"
 #include "services/lambda/service.h"
+#include "services/pipes/service.h"
 #include "services/sqs/service.h"
 #include "services/sqs/target.h"
 #include "store/store.h"
@@ -50,6 +53,7 @@ class Cloud {
   io::Task<Result<>> open_state();
   io::Task<Result<>> open_invoker();
   void open_front();
+  Result<> open_bus();
   void add_service(api::Service service);
   std::function<void(const Scope&, const FunctionName&, functions::SigningPolicy)> count_unsigned();
   void add_own_paths();
@@ -75,6 +79,10 @@ class Cloud {
   std::unique_ptr<services::sqs::Queues> queues_;
   std::optional<services::sqs::QueuePolicies> queue_policies_;
   std::optional<services::sqs::QueueTarget> queue_target_;
+  std::optional<io::HttpClient> http_client_;
+  std::unique_ptr<store::Store> bus_records_;
+  std::unique_ptr<services::bus::EventBus> bus_;
+  std::unique_ptr<services::pipes::Pipes> pipes_;
   guard::PoliciesByService policies_by_service_;
   std::unique_ptr<guard::Guard> guard_;
   std::unique_ptr<functions::PackageStore> packages_;
