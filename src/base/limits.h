@@ -267,6 +267,49 @@ inline constexpr std::size_t once_staged_messages =
 inline constexpr std::size_t once_staged_bytes = 16 * mib;
 inline constexpr auto once_remembered = 24h;
 
+// EventBridge (user guide, "Amazon EventBridge quotas", and the API reference; an entry may have
+// 1 MiB since January 2026).
+inline constexpr std::size_t events_put_entries = 10;
+inline constexpr std::size_t events_put_bytes = 1 * mib;  // of a call's entries together
+inline constexpr int events_detail_depth = 1100;
+inline constexpr std::size_t events_pattern_bytes = 4096;
+inline constexpr int events_pattern_depth = 64;
+inline constexpr std::size_t events_pattern_rules = 1000;         // values and operators
+inline constexpr std::size_t events_pattern_combinations = 1000;  // of $or, multiplied out
+inline constexpr std::size_t events_pattern_stars = 32;           // of one wildcard
+inline constexpr std::size_t events_buses = 100;                  // of an account and region
+// The cloud begins with 300 and raises it.
+inline constexpr std::size_t events_rules = 20'000;  // of a bus
+inline constexpr std::size_t events_targets = 5;     // of a rule
+inline constexpr std::size_t events_tags = 50;
+inline constexpr std::size_t events_page = 100;
+inline constexpr std::size_t events_policy_bytes = 10'240;
+inline constexpr std::size_t events_template_paths = 100;
+inline constexpr int events_retry_attempts = 185;
+inline constexpr auto events_retry_age = std::chrono::hours(24);
+inline constexpr auto events_retry_first = 1s;
+inline constexpr auto events_retry_last = 8min;
+inline constexpr int events_hops = 16;                         // from bus to bus
+inline constexpr std::size_t events_pushes = 256;              // under way at one time
+inline constexpr std::size_t events_waiting_bytes = 64 * mib;  // of events kept in memory
+inline constexpr std::size_t events_archives = 100;
+inline constexpr std::size_t events_replays = 10;  // under way
+inline constexpr std::size_t events_replay_page = 100;
+inline constexpr std::size_t events_connections = 3000;
+inline constexpr std::size_t events_api_destinations = 3000;
+inline constexpr std::int64_t events_api_rate = 300;  // a second
+inline constexpr auto events_api_time = 5s;
+// Before its end an OAuth token is made anew.
+inline constexpr auto events_token_margin = 60s;
+
+// EventBridge Pipes (user guide, "Amazon EventBridge Pipes quotas").
+inline constexpr std::size_t pipes_per_account = 1000;
+inline constexpr std::size_t pipes_filters = 5;
+inline constexpr std::size_t pipes_batch_items = 10'000;
+inline constexpr std::size_t pipes_batch_bytes = 6 * mib;
+inline constexpr std::int64_t pipes_window_seconds = 300;
+inline constexpr std::size_t pipes_batches_max = 1250;
+
 // sandbox/: jails of one launcher at a time, and its messages.
 inline constexpr std::size_t sandbox_jails = 4096;
 inline constexpr std::size_t sandbox_listeners = 16;            // per jail

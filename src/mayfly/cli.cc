@@ -24,6 +24,7 @@ struct Given {
   cli::QueueOptions queue;
   cli::ScheduleOptions schedule;
   cli::TopicOptions topic;
+  cli::BusOptions bus;
   ServerOptions server;
   std::string listen = "127.0.0.1:4566";
   std::string folder;
@@ -230,6 +231,24 @@ void add_topic(CLI::App& app, Given& given) {
   topic->add_option("-n,--most", options.most, "end the tail after so many messages");
 }
 
+void add_bus(CLI::App& app, Given& given) {
+  auto* bus = add_client_verb(app, given, "bus", "list, send, test, tail, replay: events by hand");
+  auto& options = given.bus;
+  bus->add_option("ACTION", options.action, "list, send, test, tail or replay")
+      ->required()
+      ->check(CLI::IsMember({"list", "send", "test", "tail", "replay"}));
+  bus->add_option("WHAT", options.what,
+                  "of list: a bus; of send: the detail; of test: an event or a detail, which rules "
+                  "would match; of replay: an archive; - for standard input");
+  bus->add_option("-b,--bus", options.bus, "the bus")->capture_default_str();
+  bus->add_option("--source", options.source, "of send and test")->capture_default_str();
+  bus->add_option("--type", options.detail_type, "detail-type")->capture_default_str();
+  bus->add_option("--pattern", options.pattern, "of tail: the events to show");
+  bus->add_option("-n,--count", options.count, "of tail: how many events to show");
+  bus->add_option("--since", options.since, "of replay: how far back")->capture_default_str();
+  bus->add_option("--rule", options.rules, "of replay: the rules that get the events (all)");
+}
+
 void add_other_verbs(CLI::App& app, Given& given) {
   auto* doctor = add_client_verb(app, given, "doctor", "what this machine can enforce and run");
   doctor->add_option("--data", given.doctor.data_dir, "the server's data folder");
@@ -281,6 +300,7 @@ Result<int> run_verb(const std::string& verb, const CLI::App& app, Given& given)
   if (verb == "queue") return cli::queue(client, given.queue);
   if (verb == "schedule") return cli::schedule(client, given.schedule);
   if (verb == "topic") return cli::topic(client, given.topic);
+  if (verb == "bus") return cli::bus(client, given.bus);
   if (verb == "top") return cli::top(client, given.top);
   if (verb == "ls") return cli::list(client, given.names_only);
   return cli::remove(client, given.names);
@@ -311,6 +331,7 @@ int run_cli(int argc, char** argv) {
   add_queue(app, given);
   add_schedule(app, given);
   add_topic(app, given);
+  add_bus(app, given);
   add_other_verbs(app, given);
   try {  // CLI11 reports by exceptions
     app.parse(argc, argv);

@@ -85,6 +85,21 @@ struct TopicOptions {
 };
 Result<int> topic(Client& client, const TopicOptions& options);
 
+struct BusOptions {
+  std::string action;  // list, send, test, tail, replay
+  // Of list: a bus; of send: the detail; of test: an event or a detail; of replay: an archive.
+  // "-" for standard input.
+  std::string what;
+  std::string bus = "default";
+  std::string source = "mayfly.cli";
+  std::string detail_type = "test";
+  std::string pattern;  // of tail
+  int count = 0;        // of tail: events to show; 0: without end
+  std::string since = "1h";
+  std::vector<std::string> rules;  // of replay: names; empty: all
+};
+Result<int> bus(Client& client, const BusOptions& options);
+
 Result<int> list(Client& client, bool names_only);
 Result<int> remove(Client& client, const std::vector<std::string>& names);
 Result<int> create(const std::string& folder, const std::string& language, bool json);

@@ -35,10 +35,13 @@ io::Task<Result<>> Cloud::open() {
   CO_TRY(std::move(state));
   CO_TRY(co_await open_invoker());
   open_front();
+  CO_TRY(open_bus());
   topics_->start();
   CO_TRY(co_await lambda_->start());
   invoker_->start();
   scheduler_->start();
+  bus_->start();
+  pipes_->start();
   co_return listen();
 }
 
@@ -272,6 +275,23 @@ void Cloud::open_front() {
   add_own_paths();
 }
 
+Result<> Cloud::open_bus() {
+  TRY_ASSIGN(bus_records_, store::open_embedded(loop_, workers_, data_dir_, "bus"));
+  TRY_ASSIGN(bus_, services::bus::EventBus::open({.loop = loop_,
+                                                  .random = random_,
+                                                  .store = *bus_records_,
+                                                  .guard = *guard_,
+                                                  .switchboard = switchboard_,
+                                                  .http = http_client_}));
+  switchboard_.add_target("events", bus_->target());
+  policies_by_service_.add("events", bus_->policies());
+  add_service(bus_->service());
+  TRY_ASSIGN(pipes_, services::pipes::Pipes::open(
+                         {.loop = loop_, .store = *bus_records_, .switchboard = switchboard_}));
+  add_service(pipes_->service());
+  return {};
+}
+
 void Cloud::add_service(api::Service service) {
   operations_.add(service);
   own_calls_.add(service);
@@ -413,9 +433,13 @@ io::Task<void> Cloud::close() {
   // Callers first: what they started still finds everything below alive.
   if (scheduler_) scheduler_->stop();
   if (lambda_) lambda_->stop_sources();
+  if (pipes_) pipes_->stop();
+  if (bus_) bus_->stop();
   if (queues_) queues_->release();  // nobody waits for messages any more
   if (front_) co_await front_->close(deadline);
   if (topics_) co_await topics_->close();
+  if (pipes_) co_await pipes_->close();
+  if (bus_) co_await bus_->close();
   if (lambda_) co_await lambda_->close();
   if (invoker_) co_await invoker_->close(deadline);
   if (lambda_) co_await lambda_->close_sources();

@@ -25,7 +25,9 @@
 #include "sandbox/runtimes.h"
 #include "sandbox/sandbox.h"
 #include "services/clock/service.h"
+#include "services/events/service.h"
 #include "services/lambda/service.h"
+#include "services/pipes/service.h"
 #include "services/scheduler/service.h"
 #include "services/sns/house.h"
 #include "services/sqs/service.h"
@@ -57,6 +59,7 @@ class Cloud {
   Result<> open_topics();
   io::Task<Result<>> open_invoker();
   void open_front();
+  Result<> open_bus();
   void add_service(api::Service service);
   std::function<void(const Scope&, const FunctionName&, functions::SigningPolicy)> count_unsigned();
   decltype(lambda::Deps::count_mapped) count_mapped();
@@ -102,6 +105,9 @@ class Cloud {
   io::HttpClient http_client_{loop_, workers_};  // for what the server sends itself
   std::unique_ptr<store::Store> topic_records_;
   std::unique_ptr<services::sns::House> topics_;
+  std::unique_ptr<store::Store> bus_records_;
+  std::unique_ptr<services::bus::EventBus> bus_;
+  std::unique_ptr<services::pipes::Pipes> pipes_;
   std::optional<sandbox::RuntimeCatalog> runtimes_;
   std::unique_ptr<sandbox::Launcher> launcher_;
   std::unique_ptr<invoke::Invoker> invoker_;

@@ -1,0 +1,32 @@
+// The policies of buses: documents of the policy language, and the statements that PutPermission
+// and RemovePermission add and take away (API reference, PutPermission).
+//
+// Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "guard/guard.h"
+#include "services/events/errors.h"
+
+namespace mayfly::services::bus {
+
+// An Allow with a condition that is not known never holds, a Deny with one always does. Kind
+// invalid, with a sentence that says why.
+Result<std::vector<guard::PolicyStatement>> read_policy(std::string_view document);
+
+struct Grant {
+  std::string_view sid;
+  std::string_view principal;  // account, or "*"
+  std::string_view action;
+  std::string_view organization;  // of aws:PrincipalOrgID, or empty
+};
+// In place of the statement with that id.
+ApiResult<std::string> with_grant(std::string_view document, std::string_view bus_arn,
+                                  const Grant& grant);
+// Empty where nothing is left.
+ApiResult<std::string> without_grant(std::string_view document, std::string_view sid);
+
+}  // namespace mayfly::services::bus

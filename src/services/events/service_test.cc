@@ -1,0 +1,137 @@
+#include "services/events/fixture_test.h"
+
+using namespace mayfly;
+using namespace mayfly::services::bus;
+using namespace mayfly::services::bus::test;
+
+namespace {
+
+constexpr std::string_view to_queue =
+    R"([{"Id":"1","Arn":"arn:aws:sqs:us-east-1:123456789012:q"}])";
+
+}  // namespace
+
+TEST_CASE("rules and buses are there after a restart") {
+  Bench bench;
+  bench.ok("CreateEventBus", Bench::json(R"({"Name":"mine","Tags":[{"Key":"k","Value":"v"}]})"));
+  bench.rule("r", R"({"source":["s"]})", to_queue);
+  bench.restart();
+  CHECK(bench.ok("DescribeEventBus", Bench::json(R"({"Name":"mine"})")).string_or("Arn") ==
+        "arn:aws:events:us-east-1:123456789012:event-bus/mine");
+  CHECK(bench.ok("ListTargetsByRule", Bench::json(R"({"Rule":"r"})"))
+            .find("Targets")
+            ->as<wire::JsonArray>()
+            ->size() == 1);
+  bench.put("{}");
+  CHECK(bench.queue.got.size() == 1);
+}
+
+TEST_CASE("the rules of a bus have a limit, and so have the targets of a rule") {
+  Bench bench;
+  bench.rule("r", R"({"source":["s"]})", to_queue);
+  Json put = Bench::json(R"({"Rule":"r","Targets":[]})");
+  Json targets = Json::array({});
+  for (int i = 0; i < 4; ++i) {
+    targets.push_back(Bench::json(
+        fmt::format(R"({{"Id":"t{}","Arn":"arn:aws:sqs:us-east-1:123456789012:q"}})", i)));
+  }
+  put["Targets"] = targets;
+  bench.ok("PutTargets", put);
+  targets.push_back(Bench::json(R"({"Id":"t5","Arn":"arn:aws:sqs:us-east-1:123456789012:q"})"));
+  put["Targets"] = targets;
+  CHECK(bench.error("PutTargets", put).starts_with("LimitExceededException"));
+}
+
+TEST_CASE("a policy has a length, a detail a depth") {
+  Bench bench;
+  Json in;
+  in["Policy"] = std::string(limits::events_policy_bytes + 1, ' ');
+  CHECK(bench.error("PutPermission", in).starts_with("PolicyLengthExceededException"));
+  auto nested = [&](int depth) {
+    Json entry;
+    entry["Source"] = "s";
+    entry["DetailType"] = "t";
+    std::string detail = R"({"a":)";
+    for (int i = 1; i < depth; ++i) detail += "[";
+    for (int i = 1; i < depth; ++i) detail += "]";
+    if (depth == 1) detail += "1";
+    entry["Detail"] = detail + "}";
+    Json events;
+    events["Entries"] = Json::array({entry});
+    return bench.ok("PutEvents", events).int_or("FailedEntryCount", -1);
+  };
+  CHECK(nested(limits::events_detail_depth) == 0);
+  CHECK(nested(limits::events_detail_depth + 1) == 1);
+}
+
+TEST_CASE("a rule by the clock: rates from when it was made, crons in UTC") {
+  Bench bench;
+  bench.ok("PutRule", Bench::json(R"x({"Name":"r","ScheduleExpression":"rate(5 minutes)"})x"));
+  Json put;
+  put["Rule"] = "r";
+  put["Targets"] = Bench::json(to_queue);
+  bench.ok("PutTargets", put);
+  bench.pass(4min + 59s);
+  CHECK(bench.queue.got.empty());
+  bench.pass(2s);
+  CHECK(bench.queue.got.size() == 1);
+  bench.pass(10min);
+  CHECK(bench.queue.got.size() == 3);
+  bench.ok("DisableRule", Bench::json(R"({"Name":"r"})"));
+  bench.pass(10min);
+  CHECK(bench.queue.got.size() == 3);
+  bench.ok("EnableRule", Bench::json(R"({"Name":"r"})"));
+  bench.pass(5min + 1s);
+  CHECK(bench.queue.got.size() == 4);
+  CHECK(bench.error("PutRule", Bench::json(R"({"Name":"x","ScheduleExpression":"soon"})")) ==
+        "ValidationException: Parameter ScheduleExpression is not valid.");
+}
+
+TEST_CASE("an archive is replayed in its order, and can be cancelled") {
+  Bench bench;
+  bench.rule("r", R"({"source":["s"]})", to_queue);
+  constexpr std::string_view bus = "arn:aws:events:us-east-1:123456789012:event-bus/default";
+  Json archive;
+  archive["ArchiveName"] = "a";
+  archive["EventSourceArn"] = bus;
+  bench.ok("CreateArchive", archive);
+  for (int i = 0; i < 5; ++i) {
+    bench.put(fmt::format(R"({{"i":{}}})", i));
+    bench.pass(1s);
+  }
+  CHECK(bench.ok("DescribeArchive", archive).int_or("EventCount", 0) == 5);
+  bench.queue.got.clear();
+  double now = static_cast<double>(epoch_millis(bench.clock.platform())) / 1000;
+  Json replay;
+  replay["ReplayName"] = "p";
+  replay["EventSourceArn"] = "arn:aws:events:us-east-1:123456789012:archive/a";
+  replay["EventStartTime"] = now - 4;  // the first came before that
+  replay["EventEndTime"] = now;
+  replay["Destination"]["Arn"] = bus;
+  bench.ok("StartReplay", replay);
+  bench.loop.run_ready();
+  CHECK(bench.ok("DescribeReplay", replay).string_or("State") == "COMPLETED");
+  REQUIRE(bench.queue.got.size() == 4);
+  auto event = Bench::json(bench.queue.got.front().payload);
+  CHECK(event.find("detail")->dump() == R"({"i":1})");
+  CHECK(event.string_or("replay-name") == "p");
+  CHECK(bench.ok("DescribeArchive", archive).int_or("EventCount", 0) == 5);
+  CHECK(bench.error("CancelReplay", replay).starts_with("IllegalStatusException"));
+}
+
+TEST_CASE("what a connection keeps to itself") {
+  Bench bench;
+  auto made = bench.ok("CreateConnection", Bench::json(R"({
+    "Name":"c","AuthorizationType":"OAUTH_CLIENT_CREDENTIALS","AuthParameters":{
+      "OAuthParameters":{"ClientParameters":{"ClientID":"id","ClientSecret":"hidden"},
+        "AuthorizationEndpoint":"https://example.com/t","HttpMethod":"POST"},
+      "InvocationHttpParameters":{"HeaderParameters":[
+        {"Key":"a","Value":"hidden","IsValueSecret":true},
+        {"Key":"b","Value":"shown","IsValueSecret":false}]}}})"));
+  auto shown = bench.ok("DescribeConnection", Bench::json(R"({"Name":"c"})")).dump();
+  CHECK(shown.find("hidden") == shown.npos);
+  CHECK(shown.find("shown") != shown.npos);
+  bench.restart();
+  CHECK(bench.ok("DescribeConnection", Bench::json(R"({"Name":"c"})")).dump() == shown);
+  CHECK(bench.rows("connection/") == 1);
+}
