@@ -1,5 +1,6 @@
 // Event buses: made, found, listed, changed, deleted, and who may use them.
 #include "base/limits.h"
+#include "guard/policy_document.h"
 #include "services/events/policy.h"
 #include "services/events/service.h"
 
@@ -128,7 +129,7 @@ ApiResult<std::string> next_policy(const model::PutPermissionRequest& in, const 
       return Refusal(model::policy_length_exceeded_exception(fmt::format(
           "The policy of an event bus may have {} bytes.", limits::events_policy_bytes)));
     }
-    if (auto read = read_policy(*policy); !read) {
+    if (auto read = guard::read_policy(*policy); !read) {
       return invalid(
           fmt::format("Parameter Policy is not valid. Reason: {}.", read.error().message));
     }

@@ -1,21 +1,15 @@
-// The policies of buses: documents of the policy language, and the statements that PutPermission
-// and RemovePermission add and take away (API reference, PutPermission).
+// The policies of buses: the statements that PutPermission and RemovePermission add and take away
+// (API reference, PutPermission). Documents are read by guard/policy_document.h.
 //
 // Pure.
 #pragma once
 
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "guard/guard.h"
 #include "services/events/errors.h"
 
 namespace mayfly::services::bus {
-
-// An Allow with a condition that is not known never holds, a Deny with one always does. Kind
-// invalid, with a sentence that says why.
-Result<std::vector<guard::PolicyStatement>> read_policy(std::string_view document);
 
 struct Grant {
   std::string_view sid;

@@ -1,6 +1,7 @@
 #include "services/events/service.h"
 
 #include "base/limits.h"
+#include "guard/policy_document.h"
 #include "services/events/policy.h"
 #include "wire/text.h"
 
@@ -116,7 +117,7 @@ std::vector<guard::PolicyStatement> EventBus::Policies::statements(std::string_v
   auto bus = config_.find_bus(*ref);
   if (!bus) return {};
   // It was read once when it was set.
-  auto read = read_policy(bus->about.policy().value_or(""));
+  auto read = guard::read_policy(bus->about.policy().value_or(""));
   return read ? *std::move(read) : std::vector<guard::PolicyStatement>();
 }
 
