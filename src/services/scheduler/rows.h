@@ -5,8 +5,8 @@
 //   schedule/ACCOUNT/REGION/GROUP/NAME      → a schedule
 //   next/ACCOUNT/REGION/GROUP/NAME          → when it is due next, and for which time
 //   due/TIME/ACCOUNT/REGION/GROUP/NAME      → nothing: the same in the order of time
-//   run/TIME/ID                             → a run that its target has not got yet; to be tried
-//   then history/ACCOUNT/REGION/GROUP/NAME/SLOT  → one of the last runs, how it ended
+//   run/TIME/ID                             → a run its target has not got yet, to be tried then
+//   history/ACCOUNT/REGION/GROUP/NAME/SLOT  → one of the last runs, how it ended
 //
 // TIME is in milliseconds since the epoch, 15 digits.
 #pragma once
