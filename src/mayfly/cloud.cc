@@ -33,9 +33,9 @@ io::Task<Result<>> Cloud::open() {
   CO_TRY(std::move(state));
   CO_TRY(co_await open_invoker());
   open_front();
-  topics_->start();
   CO_TRY(co_await lambda_->start());
   invoker_->start();
+  topics_->start();
   co_return listen();
 }
 

@@ -76,7 +76,7 @@ model::Subscription shown(const Subscription& one) {
   out.set_subscription_arn(shown_arn(one, "PendingConfirmation"))
       .set_owner(one.owner)
       .set_protocol(one.protocol)
-      .set_endpoint(one.endpoint)
+      .set_endpoint(one.shown_endpoint())
       .set_topic_arn(one.ref.topic.arn());
   return out;
 }
