@@ -226,7 +226,8 @@ inline constexpr std::size_t sns_policy_statements = 100;
 inline constexpr std::size_t sns_endpoint_bytes = 2 * kib;
 inline constexpr auto sns_deduplication_time = 5min;
 inline constexpr auto sns_confirmation_time = std::chrono::hours(48);
-inline constexpr auto sns_http_time = 15s;  // one attempt of a delivery
+inline constexpr auto sns_http_time = 15s;              // one attempt of a delivery
+inline constexpr std::size_t sns_http_at_once = 1'000;  // exchanges, of all subscriptions
 // Retries of deliveries by HTTP (developer guide, "Creating an HTTP/S delivery policy").
 inline constexpr int sns_http_retries = 100;
 inline constexpr int sns_http_delay_seconds = 3'600;  // one delay, and all of a policy together

@@ -12,7 +12,7 @@ namespace mayfly::io {
 namespace {
 
 // A record of TLS has at most 16 KiB of content.
-constexpr std::size_t piece_bytes = 16 * 1024;
+constexpr std::size_t piece_bytes = std::size_t{16} * 1024;
 
 std::string last_error() {
   std::array<char, 256> text{};

@@ -36,9 +36,9 @@ io::Task<Result<>> Cloud::open() {
   CO_TRY(co_await open_invoker());
   open_front();
   CO_TRY(open_bus());
-  topics_->start();
   CO_TRY(co_await lambda_->start());
   invoker_->start();
+  topics_->start();
   scheduler_->start();
   bus_->start();
   pipes_->start();

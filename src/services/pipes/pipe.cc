@@ -121,7 +121,7 @@ Pipe::~Pipe() = default;
 Result<> Pipe::start() {
   auto arn = settings_->about.source().value_or("");
   auto source = deps_.switchboard.source(events::service_of_arn(arn), arn);
-  if (!source.feed) return fail(ErrorKind::not_found, fmt::format("{} is not there", arn));
+  if (!source.there) return fail(ErrorKind::not_found, fmt::format("{} is not there", arn));
   pump::Settings settings{.batches_max = limits::pipes_batches_max};
   settings.report_failures = is_function(settings_->about.target().value_or("")) &&
                              settings_->about.enrichment().value_or("").empty();
@@ -137,11 +137,11 @@ Result<> Pipe::start() {
       }
     }
   }
-  auto push = [this](std::string payload, std::string trace) {
-    return move(std::move(payload), std::move(trace));
-  };
-  pump_ = std::make_unique<pump::Pump>(
-      pump::Pump::Deps{deps_.loop, std::move(source.feed), std::move(push)}, std::move(settings));
+  pump::Pump::Deps deps{
+      .loop = deps_.loop, .feed = std::move(source.feed), .push = [this](pump::Call call) {
+        return move(std::move(call.payload), std::move(call.trace_header));
+      }};
+  pump_ = std::make_unique<pump::Pump>(std::move(deps), std::move(settings));
   pump_->start();
   return {};
 }

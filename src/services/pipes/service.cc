@@ -180,7 +180,7 @@ ApiResult<void> Pipes::check(const Settings& settings) const {
     return Refusal(api::not_implemented(
         "pipes", fmt::format("sources of '{}'", service.empty() ? source : service)));
   }
-  if (!deps_.switchboard.source(service, source).feed) {
+  if (!deps_.switchboard.source(service, source).there) {
     return invalid(fmt::format("The source {} does not exist.", source));
   }
   TRY(check_source(settings));

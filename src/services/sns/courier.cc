@@ -159,8 +159,14 @@ io::Task<Result<>> Courier::post(const Message& message, const Subscription& to)
   }
   if (raw) request.headers.emplace_back("x-amz-sns-rawdelivery", "true");
   if (!message.trace.empty()) request.headers.emplace_back("X-Amzn-Trace-Id", message.trace);
+  while (posts_ >= limits::sns_http_at_once) {
+    CO_TRY(io::to_result(co_await posting_.park(no_deadline, stop_.get_token()), "delivery"));
+  }
+  ++posts_;
   auto answer = co_await deps_.http.send(
       std::move(request), deps_.loop.now() + limits::sns_http_time, stop_.get_token());
+  --posts_;
+  posting_.wake_one();
   if (answer) co_return judge(*answer);
   // It has answered, just not as we can read it.
   if (answer.error().kind == ErrorKind::too_large) co_return Result<>{};

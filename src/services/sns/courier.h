@@ -35,7 +35,8 @@ class Courier {
     const events::Switchboard& switchboard;
     CountStep count;
   };
-  explicit Courier(Deps deps) : deps_(std::move(deps)), signing_(deps_.loop) {}
+  explicit Courier(Deps deps)
+      : deps_(std::move(deps)), signing_(deps_.loop), posting_(deps_.loop) {}
 
   io::Task<Verdict> deliver(std::shared_ptr<const Message> message, std::uint64_t subscription,
                             std::int64_t attempts);
@@ -70,6 +71,8 @@ class Courier {
   };
   std::map<std::pair<std::uint64_t, std::string>, Signature> signatures_;
   io::ParkingLot signing_;
+  std::size_t posts_ = 0;  // under way
+  io::ParkingLot posting_;
 };
 
 }  // namespace mayfly::services::sns

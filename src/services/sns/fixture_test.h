@@ -99,6 +99,7 @@ struct Bench {
                    .scope = {AccountId("123456789012"), Region("us-east-1")},
                    .request_id = RequestId("r"),
                    .host = "localhost:4566"};
+    call.instance = InstanceId(from_function ? "i-1" : "");
     call.trace_header = "Root=1-x;Lineage=a:1";
     return loop.run_until(service.handlers.at(name)(call, std::move(input)));
   }
@@ -217,6 +218,7 @@ struct Bench {
   std::size_t rows(std::string_view prefix) { return disk.scan(prefix, "", SIZE_MAX)->size(); }
 
   AccountId account{"123456789012"};
+  bool from_function = false;
   sim::ManualClock clock;
   SystemRandom random;
   io::Loop loop;

@@ -240,3 +240,14 @@ TEST_CASE("http: the topic's policy, and its word over the subscriptions'") {
   CHECK(bench.subscription_attribute(arn, "EffectiveDeliveryPolicy").find("\"numRetries\":1") !=
         std::string::npos);
 }
+
+TEST_CASE("http: passwords of URLs are sent, not shown") {
+  Hooked bench;
+  auto topic = bench.create("t");
+  auto url = bench.endpoint.url();
+  auto arn = bench.subscribe(topic, "http", "http://me:secret@" + url.substr(7));
+  bench.settle();
+  REQUIRE(bench.endpoint.got.size() == 1);
+  CHECK(bench.endpoint.got[0].header("authorization") == "Basic bWU6c2VjcmV0");
+  CHECK(bench.subscription_attribute(arn, "Endpoint") == "http://me:****@" + url.substr(7));
+}

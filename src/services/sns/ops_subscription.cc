@@ -76,7 +76,7 @@ model::Subscription shown(const Subscription& one) {
   out.set_subscription_arn(shown_arn(one, "PendingConfirmation"))
       .set_owner(one.owner)
       .set_protocol(one.protocol)
-      .set_endpoint(one.endpoint)
+      .set_endpoint(one.shown_endpoint())
       .set_topic_arn(one.ref.topic.arn());
   return out;
 }
@@ -102,7 +102,7 @@ Answer subscribe(Deps deps, api::Call& call, wire::Record input) {
   one.endpoint = in.endpoint().value_or("");
   CO_TRY(check_endpoint(*topic, one.protocol, one.endpoint));
   // A jail reaches nothing but this server, and would by this.
-  if (one.http() && call.from_function) {
+  if (one.http() && call.from_function()) {
     co_return not_allowed("functions subscribe queues and functions alone");
   }
   Attributes given;
@@ -126,7 +126,7 @@ Answer subscribe(Deps deps, api::Call& call, wire::Record input) {
     one.state = first_state(one);
     one.authenticated = one.state == Subscription::State::confirmed;
     one.token = deps.random.hex(64);
-    one.host = call.from_function ? deps.host() : call.host;
+    one.host = call.from_function() ? deps.host() : call.host;
     auto made = co_await deps.topics.add(topic, std::move(one));
     if (!made) co_return Refusal(api_error(made.error()));
     same = *std::move(made);

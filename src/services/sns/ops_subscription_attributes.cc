@@ -32,7 +32,7 @@ Answer get_subscription_attributes(Deps deps, api::Call& call, wire::Record inpu
   out["TopicArn"] = one->ref.topic.arn();
   out["Owner"] = one->owner;
   out["Protocol"] = one->protocol;
-  out["Endpoint"] = one->endpoint;
+  out["Endpoint"] = one->shown_endpoint();
   out["PendingConfirmation"] = flag(one->state == Subscription::State::pending);
   out["ConfirmationWasAuthenticated"] = flag(one->authenticated);
   out["RawMessageDelivery"] = flag(one->settings.raw);

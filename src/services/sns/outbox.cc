@@ -1,6 +1,5 @@
 #include "services/sns/outbox.h"
 
-#include "base/limits.h"
 #include "base/log.h"
 #include "wire/text.h"
 
@@ -107,7 +106,7 @@ io::Task<Result<>> Outbox::put(std::vector<Addressed> messages, store::Batch als
     more += one.to.size();
     if (!one.to.empty()) also.puts.push_back({message_key(one.message.seq), row_of(one)});
   }
-  if (count_ + more > limits::sns_deliveries) {
+  if (count_ + more > deps_.most) {
     co_return fail(ErrorKind::throttled, "too many deliveries are waiting; try again later");
   }
   if (!also.puts.empty()) CO_TRY(co_await deps_.store.commit(std::move(also)));
@@ -127,7 +126,7 @@ io::Task<Result<>> Outbox::put(std::vector<Addressed> messages, store::Batch als
 
 void Outbox::remember(Pending& pending, Message message) {
   std::size_t bytes = size_of(message) + sizeof(Message);
-  if (cached_bytes_ + bytes > limits::sns_cached_bytes) return;
+  if (cached_bytes_ + bytes > deps_.cached_bytes) return;
   pending.message = std::make_shared<const Message>(std::move(message));
   pending.bytes = bytes;
   cached_bytes_ += bytes;

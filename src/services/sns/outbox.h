@@ -25,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "io/park.h"
 #include "services/sns/message.h"
 #include "store/store.h"
@@ -49,6 +50,8 @@ class Outbox {
         deliver;
     // Deliveries per second of a subscription; 0: any number.
     std::function<std::int64_t(std::uint64_t subscription)> rate;
+    std::size_t most = limits::sns_deliveries;  // that wait
+    std::size_t cached_bytes = limits::sns_cached_bytes;
   };
   explicit Outbox(Deps deps);
   ~Outbox();

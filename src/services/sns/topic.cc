@@ -116,6 +116,16 @@ std::string default_policy(const TopicRef& ref) {
   return out.dump();
 }
 
+std::string Subscription::shown_endpoint() const {
+  auto scheme = endpoint.find("://");
+  if (scheme == endpoint.npos) return endpoint;
+  auto begin = scheme + 3;
+  auto at = endpoint.substr(0, endpoint.find_first_of("/?#", begin)).rfind('@');
+  auto colon = endpoint.find(':', begin);
+  if (at == endpoint.npos || colon > at) return endpoint;
+  return endpoint.substr(0, colon + 1) + "****" + endpoint.substr(at);
+}
+
 std::size_t Topic::count(Subscription::State state) const {
   return static_cast<std::size_t>(std::ranges::count_if(
       subscriptions_, [state](const auto& one) { return one.second->state == state; }));

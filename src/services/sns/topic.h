@@ -31,6 +31,8 @@ struct Subscription {
 
   bool http() const { return protocol == "http" || protocol == "https"; }
   bool visible() const { return state != State::ended; }
+  // As lists show it: the password of a URL is nobody's to read.
+  std::string shown_endpoint() const;
 };
 
 struct TopicInfo {

@@ -29,11 +29,16 @@ Result<> Topics::load() {
       TRY_ASSIGN(auto info, decode_topic(row.value, ref));
       auto topic = std::make_shared<Topic>(std::move(info));
       TRY(load_subscriptions(*topic));
-      topics_.emplace(std::move(ref), std::move(topic));
+      enter(std::move(topic));
     }
     if (rows.size() < load_page) return {};
     after = rows.back().key;
   }
+}
+
+void Topics::enter(std::shared_ptr<Topic> topic) {
+  ++counts_[{topic->ref().scope, topic->fifo()}];
+  topics_[topic->ref()] = std::move(topic);
 }
 
 Result<> Topics::load_subscriptions(Topic& topic) {
@@ -70,12 +75,6 @@ std::vector<std::shared_ptr<Topic>> Topics::list(const Scope& scope, std::string
     out.push_back(at->second);
   }
   return out;
-}
-
-std::size_t Topics::count(const Scope& scope, bool fifo) const {
-  auto all = list(scope, "", SIZE_MAX);
-  return static_cast<std::size_t>(
-      std::ranges::count_if(all, [fifo](const auto& one) { return one->fifo() == fifo; }));
 }
 
 std::shared_ptr<const Subscription> Topics::subscription(const SubscriptionRef& ref) const {
@@ -122,7 +121,7 @@ io::Task<Result<std::shared_ptr<Topic>>> Topics::create(TopicInfo info) {
   }
   if (!done) co_return std::unexpected(std::move(done.error()));
   auto topic = std::make_shared<Topic>(std::move(info));
-  topics_[topic->ref()] = topic;
+  enter(topic);
   co_return topic;
 }
 
@@ -161,6 +160,7 @@ io::Task<Result<>> Topics::remove(std::shared_ptr<Topic> topic) {
   if (done) {
     topic->deleted_ = true;
     topics_.erase(topic->ref());
+    --counts_[{topic->ref().scope, topic->fifo()}];
     while (!topic->subscriptions_.empty()) {
       drop(*topic, std::string(topic->subscriptions_.begin()->first));
     }

@@ -34,7 +34,10 @@ class Topics {
   // Of that account and region, after `after` by name.
   std::vector<std::shared_ptr<Topic>> list(const Scope& scope, std::string_view after,
                                            std::size_t most) const;
-  std::size_t count(const Scope& scope, bool fifo) const;
+  std::size_t count(const Scope& scope, bool fifo) const {
+    auto found = counts_.find({scope, fifo});
+    return found == counts_.end() ? 0 : found->second;
+  }
 
   std::shared_ptr<const Subscription> subscription(const SubscriptionRef& ref) const;
   std::shared_ptr<const Subscription> by_number(std::uint64_t number) const;
@@ -69,6 +72,7 @@ class Topics {
   // One change of a topic at a time: each begins from what the one before has left.
   io::Task<Result<>> lock(std::shared_ptr<Topic> topic);
   void unlock(const std::shared_ptr<Topic>& topic);
+  void enter(std::shared_ptr<Topic> topic);
   Result<> load_subscriptions(Topic& topic);
   void put(Topic& topic, Subscription subscription);
   void drop(Topic& topic, const std::string& id);
@@ -77,6 +81,7 @@ class Topics {
 
   Deps deps_;
   std::map<TopicRef, std::shared_ptr<Topic>> topics_;
+  std::map<std::pair<Scope, bool>, std::size_t> counts_;  // of topics, those with order apart
   std::map<std::uint64_t, std::shared_ptr<const Subscription>> by_number_;
   std::set<std::uint64_t> unconfirmed_;  // numbers of subscriptions in another state
   std::set<std::shared_ptr<Topic>> changing_;

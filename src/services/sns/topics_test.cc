@@ -240,3 +240,68 @@ TEST_CASE("subscriptions: a queue of another account must be confirmed, in time"
   CHECK(bench.attribute(topic, "SubscriptionsPending") == "0");
   CHECK(bench.attribute(topic, "SubscriptionsConfirmed") == "1");
 }
+
+TEST_CASE("limits of topics and subscriptions, on both sides") {
+  Bench bench;
+  for (std::size_t i = 0; i < limits::sns_fifo_topics; ++i)
+    bench.create(fmt::format("t{}.fifo", i));
+  auto one_more =
+      model::CreateTopicInput().set_name("more.fifo").set_attributes({{"FifoTopic", "true"}});
+  CHECK(bench.error("CreateTopic", model::CreateTopicInput(one_more))
+            .starts_with("TopicLimitExceeded"));
+  auto topic = bench.create("plain");
+  std::string fifo = "arn:aws:sns:us-east-1:123456789012:t0.fifo";
+  for (std::size_t i = 0; i < limits::sns_fifo_subscriptions; ++i) {
+    bench.raw(fifo, fmt::format("q{}", i));
+  }
+  CHECK(bench.error("Subscribe", Bench::subscription(fifo, "sqs", Bench::queue("more")))
+            .starts_with("SubscriptionLimitExceeded"));
+  for (std::size_t i = 0; i < limits::sns_filters; ++i) {
+    bench.raw(topic, fmt::format("q{}", i), {{"FilterPolicy", R"({"a":[1]})"}});
+  }
+  auto filtered = Bench::subscription(topic, "sqs", Bench::queue("more"))
+                      .set_attributes({{"FilterPolicy", R"({"a":[1]})"}});
+  CHECK(bench.error("Subscribe", std::move(filtered)).starts_with("FilterPolicyLimitExceeded"));
+  auto plain = bench.raw(topic, "more");
+  CHECK(bench
+            .error("SetSubscriptionAttributes", model::SetSubscriptionAttributesInput()
+                                                    .set_subscription_arn(plain)
+                                                    .set_attribute_name("FilterPolicy")
+                                                    .set_attribute_value(R"({"a":[1]})"))
+            .starts_with("FilterPolicyLimitExceeded"));
+  bench.done("DeleteTopic", model::DeleteTopicInput().set_topic_arn(fifo));
+  CHECK(bench.create("more.fifo").ends_with("more.fifo"));
+  auto set = [&](std::string name, std::string value) {
+    return bench.error("SetTopicAttributes", model::SetTopicAttributesInput()
+                                                 .set_topic_arn(topic)
+                                                 .set_attribute_name(name)
+                                                 .set_attribute_value(value));
+  };
+  CHECK(set("DisplayName", std::string(limits::sns_display_name_length, 'x')) == "(success)");
+  CHECK(set("DisplayName", std::string(limits::sns_display_name_length + 1, 'x')) != "(success)");
+  auto policy = [](std::size_t size) {
+    std::string out =
+        R"({"Statement":[{"Effect":"Deny","Principal":"*","Action":"a","Resource":"r","Sid":"")";
+    return out.substr(0, out.size() - 1) + std::string(size - out.size() - 3, 's') + "\"}]}";
+  };
+  CHECK(policy(limits::sns_policy_bytes).size() == limits::sns_policy_bytes);
+  CHECK(set("Policy", policy(limits::sns_policy_bytes)) == "(success)");
+  CHECK(set("Policy", policy(limits::sns_policy_bytes + 1)) != "(success)");
+  auto url = [](std::size_t size) { return "http://h/" + std::string(size - 9, 'x'); };
+  CHECK(bench.error("Subscribe",
+                    Bench::subscription(topic, "http", url(limits::sns_endpoint_bytes + 1))) !=
+        "(success)");
+}
+
+TEST_CASE("a function's subscriptions: no http, and links that lead back from outside") {
+  Bench bench;
+  auto topic = bench.create("t");
+  bench.from_function = true;
+  CHECK(bench.error("Subscribe", Bench::subscription(topic, "http", "http://127.0.0.1:1/"))
+            .starts_with("AuthorizationError"));
+  bench.subscribe(topic, "sqs", Bench::queue("q"));
+  bench.publish(topic, "x");
+  bench.wait_for(bench.queues, 1);
+  auto document = wire::parse_json(bench.queues.taken[0].payload);
+  CHECK(document->string_or("UnsubscribeURL").starts_with("http://outside:4566/_mayfly/sns/"));
+}
