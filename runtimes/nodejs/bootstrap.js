@@ -70,7 +70,7 @@ function sendResult(value) {
 // The next event is read from the start of a turn of the event loop, so that the function's timers
 // and sockets get one turn between any two events, however fast these come.
 function scheduleNext() {
-  setImmediate(goOn);
+  channel.schedule(goOn);
 }
 
 function goOn() {

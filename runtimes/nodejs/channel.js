@@ -30,6 +30,8 @@ const KNOWS_OUTPUT = 0x40;
 const OUTPUT_UNREAD = 0x80;
 
 const MICROS_MAX = 0xffffff;
+const LONG_MICROS = 100;
+const WATCHED_CALLS = 64;
 
 const input = Buffer.allocUnsafeSlow(64 * 1024);
 const output = Buffer.allocUnsafeSlow(64 * 1024);
@@ -39,7 +41,9 @@ let begin = 0; // [begin, end) of input is received and not yet used
 let end = 0;
 let sequence = 0;
 let native = null; // with pipes: fork.node
+const state = new Int32Array(new ArrayBuffer(8)); // of native.serve: at work; to be called again
 let held = false; // what the last call wrote may lie unread: no event ahead is taken
+let watched = 0; // so many of the next calls are looked at closely: see busyMicros()
 let received = 0; // when the event under way was there, in milliseconds
 let credit = 2 * WINDOW; // bytes that may still be sent of streamed answers
 const creditFrame = Buffer.allocUnsafeSlow(HEAD + 4);
@@ -48,6 +52,11 @@ let onCredit = null; // set while a read waits for more
 let onIdle = null; // what waits for the end of that read
 
 function readSome(into, offset) {
+  if (native !== null && into === input) {
+    const got = native.read(from, offset);
+    if (got === 0) process.exit(0); // the host has gone
+    return got;
+  }
   while (true) {
     try {
       const got = readSync(from, into, offset, into.length - offset, null);
@@ -123,6 +132,25 @@ function openPipes() {
   const ends = native.receive(socket);
   if (ends === '') process.exit(0); // the host has gone
   [from, to] = ends.split(' ').map(Number);
+  native.serve(serveNext, state, input, output);
+}
+
+let takeNext = null;
+
+function serveNext() {
+  takeNext();
+}
+
+// Runs `take` in a turn of the event loop of its own. With pipes, in the turn under way where that
+// is all there is to run: a turn in which nothing is alive cannot be told from none.
+function schedule(take) {
+  if (native === null) {
+    setImmediate(take);
+    return;
+  }
+  takeNext = take;
+  if (state[0] !== 0) state[1] = 1;
+  else native.again();
 }
 
 // The next frame but for credits, which lie there when no answer needed them.
@@ -164,11 +192,15 @@ function readEvent(frame, head, size) {
   if ((flags & AHEAD) !== 0) deadline += wallClock();
   let at = fixed + INVOKE_HEAD;
   const take = (length) => (length === 0 ? '' : frame.utf8Slice(at, (at += length)));
+  const idBytes = frame.readUInt16LE(fixed + 8);
+  const arnBytes = frame.readUInt16LE(fixed + 10);
+  // In one piece. Characters are bytes, but perhaps in the header, which is the last of them.
+  const labels = take(idBytes + arnBytes + frame.readUInt16LE(fixed + 12));
   return {
     deadline,
-    requestId: take(frame.readUInt16LE(fixed + 8)),
-    arn: take(frame.readUInt16LE(fixed + 10)),
-    trace: take(frame.readUInt16LE(fixed + 12)),
+    requestId: labels.substring(0, idBytes),
+    arn: labels.substring(idBytes, idBytes + arnBytes),
+    trace: labels.substring(idBytes + arnBytes),
     clientContext: take(frame.readUInt32LE(fixed + 16)),
     identity: take(frame.readUInt32LE(fixed + 20)),
     tenant: flags > AHEAD ? take(flags >>> 1) : undefined,
@@ -179,10 +211,23 @@ function readEvent(frame, head, size) {
 // Waits for the next event.
 function receive() {
   const { frame, at, size } = nextEvent();
+  if (watched > 0) native.began();
   received = now();
   held = false;
   sequence = frame.readUInt32LE(at + 8);
   return readEvent(frame, at, size);
+}
+
+// How long the call under way kept this process busy. One that was long by the clock may have
+// waited for a processor that others had: after the first of them it is looked at.
+function busyMicros() {
+  const micros = Math.ceil((now() - received) * 1000);
+  const looked = watched > 0;
+  if (looked) --watched;
+  if (micros <= LONG_MICROS || native === null) return Math.min(micros, MICROS_MAX);
+  const own = looked ? native.spent() : -1;
+  watched = WATCHED_CALLS;
+  return Math.min(own < 0 ? micros : own, MICROS_MAX);
 }
 
 // `label` is the content type of a response or the type of an error; `body` a string or a Buffer.
@@ -202,16 +247,23 @@ function send(type, label = '', body = '') {
   }
   const bodyBytes = isText ? (body === '' ? 0 : out.utf8Write(body, start)) : body.copy(out, start);
   out.writeUInt32LE(start - HEAD + bodyBytes, 0);
-  const micros = answers ? Math.min(Math.ceil((now() - received) * 1000), MICROS_MAX) : 0;
+  const micros = answers ? busyMicros() : 0;
+  const named = answers || type === STREAM || type === STREAM_END;
+  // READY: it can open pipes.
+  out.writeUInt32LE(named ? sequence : type === READY ? 1 : 0, 8);
+  if (native !== null && answers && out === output) {
+    out.writeUInt32LE(type + micros * 256, 4);
+    const unread = native.answer(to, start + bodyBytes);
+    if (unread < 0) process.exit(0); // the host has gone
+    held = unread !== 0;
+    return;
+  }
   let flags = 0;
   if (native !== null && answers) {
     held = native.unread();
     flags = held ? KNOWS_OUTPUT | OUTPUT_UNREAD : KNOWS_OUTPUT;
   }
   out.writeUInt32LE(type + flags + micros * 256, 4);
-  const named = answers || type === STREAM || type === STREAM_END;
-  // READY: it can open pipes.
-  out.writeUInt32LE(named ? sequence : type === READY ? 1 : 0, 8);
   writeAll(out, start + bodyBytes);
 }
 
@@ -303,5 +355,6 @@ module.exports = {
   send,
   parts,
   whenIdle,
+  schedule,
   divert,
 };

@@ -14,6 +14,7 @@
 #ifndef MAYFLY_PLAIN_HEAP
 #include <malloc.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdlib>
@@ -80,10 +81,8 @@ void* take(std::size_t size) {
   return node;
 }
 
-void give(void* gone) noexcept {
-  if (gone == nullptr) return;
-  // What malloc has given may be more than was asked for: it serves as the largest size that fits.
-  std::size_t at = ::malloc_usable_size(gone) / step;
+// `at` counts what surely fits into it, in steps.
+void keep(void* gone, std::size_t at) noexcept {
   if (at > largest / step || cache.over) return std::free(gone);
   auto& kept = cache.sizes[at];
   if (kept.count >= kept_most || kept.count * at * step >= kept_bytes) return std::free(gone);
@@ -92,12 +91,20 @@ void give(void* gone) noexcept {
   ++kept.count;
 }
 
+void give(void* gone) noexcept {
+  if (gone != nullptr) keep(gone, ::malloc_usable_size(gone) / step);
+}
+
+void give(void* gone, std::size_t size) noexcept {
+  if (gone != nullptr) keep(gone, std::max<std::size_t>(1, (size + step - 1) / step));
+}
+
 }  // namespace
 
 void* operator new(std::size_t size) { return take(size); }
 void* operator new[](std::size_t size) { return take(size); }
 void operator delete(void* gone) noexcept { give(gone); }
 void operator delete[](void* gone) noexcept { give(gone); }
-void operator delete(void* gone, std::size_t) noexcept { give(gone); }
-void operator delete[](void* gone, std::size_t) noexcept { give(gone); }
+void operator delete(void* gone, std::size_t size) noexcept { give(gone, size); }
+void operator delete[](void* gone, std::size_t size) noexcept { give(gone, size); }
 #endif

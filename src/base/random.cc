@@ -13,11 +13,11 @@ namespace {
 constexpr char hex_digits[] = "0123456789abcdef";
 
 std::string to_hex(std::span<const std::byte> bytes) {
-  std::string out;
-  out.reserve(bytes.size() * 2);
+  std::string out(bytes.size() * 2, '0');
+  char* at = out.data();
   for (std::byte b : bytes) {
-    out.push_back(hex_digits[std::to_integer<unsigned>(b) >> 4]);
-    out.push_back(hex_digits[std::to_integer<unsigned>(b) & 15]);
+    *at++ = hex_digits[std::to_integer<unsigned>(b) >> 4];
+    *at++ = hex_digits[std::to_integer<unsigned>(b) & 15];
   }
   return out;
 }

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "io/send_now.h"
 #include "wire/text.h"
 
 namespace mayfly::front {
@@ -22,6 +23,17 @@ std::unexpected<http1::Refusal> refused(int status, std::string text) {
   return std::unexpected(http1::Refusal{status, std::move(text)});
 }
 
+// Fields of an answer that are made here.
+bool is_ours(std::string_view name) {
+  switch (name.size()) {
+    case 4: return http1::equals_ignoring_case(name, "date");
+    case 10: return http1::equals_ignoring_case(name, "connection");
+    case 14: return http1::equals_ignoring_case(name, "content-length");
+    case 17: return http1::equals_ignoring_case(name, "transfer-encoding");
+    default: return false;
+  }
+}
+
 bool is_bodiless(int status) { return status < 200 || status == 204 || status == 304; }
 
 }  // namespace
@@ -38,6 +50,7 @@ Connection::Connection(io::Loop& loop, io::Fd fd, Peer peer, Handler& handler, G
 }
 
 Connection::~Connection() {
+  if (idle_timer_) loop_.cancel_timer(*idle_timer_);
   release();
   --gauges_.connections;
 }
@@ -67,6 +80,15 @@ std::string_view Connection::date() {
   return gauges_.date;
 }
 
+void Connection::watch_idling() {
+  idle_timer_ = loop_.add_timer(idle_since_ + limits::http_keep_alive_time, [this] {
+    idle_timer_.reset();
+    if (!idle_) return;
+    if (loop_.now() >= idle_since_ + limits::http_keep_alive_time) return stream_.cancel();
+    watch_idling();
+  });
+}
+
 // Reads what is there into the buffer; false at the end of the stream, a time or an error.
 io::Task<bool> Connection::fill(Deadline deadline) {
   if (end_ == buffer_.size()) buffer_.resize(buffer_.size() * 2);
@@ -85,12 +107,16 @@ io::Task<std::expected<bool, http1::Refusal>> Connection::read_head() {
   }
   if (end_ == 0) {
     if (buffer_.size() > small_buffer) std::vector<char>(small_buffer).swap(buffer_);
+    if (gauges_.draining) co_return false;
     idle_ = true;
-    bool there = !gauges_.draining && co_await fill(loop_.now() + limits::http_keep_alive_time);
+    idle_since_ = loop_.now();
+    if (!idle_timer_) watch_idling();
+    auto got = co_await stream_.read(buffer_, no_deadline, stop_);
     idle_ = false;
-    if (!there) co_return false;
+    if (!got || *got == 0) co_return false;
+    end_ = *got;
   }
-  Deadline deadline = loop_.now() + limits::http_head_time;
+  std::optional<MonoTime> deadline;
   while (true) {
     auto size = reader_.read_head({buffer_.data(), end_});
     if (!size) co_return std::unexpected(std::move(size).error());
@@ -98,8 +124,9 @@ io::Task<std::expected<bool, http1::Refusal>> Connection::read_head() {
       begin_ = *size;
       co_return true;
     }
-    if (co_await fill(deadline)) continue;
-    if (loop_.now() >= deadline) co_return refused(408, "the head did not arrive in time");
+    if (!deadline) deadline = loop_.now() + limits::http_head_time;
+    if (co_await fill(*deadline)) continue;
+    if (loop_.now() >= *deadline) co_return refused(408, "the head did not arrive in time");
     co_return false;
   }
 }
@@ -178,6 +205,28 @@ io::Task<std::expected<void, http1::Refusal>> Connection::read_chunks(Body& body
   co_return std::expected<void, http1::Refusal>{};
 }
 
+std::optional<Body> Connection::body_at_hand(std::size_t limit, bool hash) {
+  const http1::Head& head = reader_.head();
+  std::optional<Body> out;
+  if (!reader_.body_complete()) {
+    bool there = head.framing == http1::Framing::length && head.content_length <= limit &&
+                 head.content_length <= unread().size() &&
+                 gauges_.body_bytes + head.content_length <= gauges_.max_body_bytes;
+    auto piece = there ? reader_.read_body(unread()) : http1::Piece{};
+    if (!piece || !piece->end) return out;
+    out.emplace().bytes = piece->data;
+    begin_ += piece->consumed;
+  } else {
+    out.emplace();
+  }
+  if (hash) {
+    wire::Sha256 sha;
+    sha.update(out->bytes);
+    out->sha256 = sha.finish_hex();
+  }
+  return out;
+}
+
 io::Task<std::expected<Body, http1::Refusal>> Connection::read_body(std::size_t limit, bool hash) {
   const http1::Head& head = reader_.head();
   Body body;
@@ -220,11 +269,7 @@ void Connection::append_head(const Response& response, bool keep_alive) {
   writer.status_line(response.status);
   writer.field("Date", date());
   for (const auto& [name, value] : response.headers) {
-    bool ours = http1::equals_ignoring_case(name, "content-length") ||
-                http1::equals_ignoring_case(name, "transfer-encoding") ||
-                http1::equals_ignoring_case(name, "connection") ||
-                http1::equals_ignoring_case(name, "date");
-    if (!ours) writer.field(name, value);
+    if (!is_ours(name)) writer.field(name, value);
   }
   bool old = reader_.head().minor == 0;
   if (!is_bodiless(response.status)) {
@@ -253,7 +298,9 @@ io::Task<bool> Connection::write(Response response, bool keep_alive, bool head_o
   }
   // Clients that are answered together, one woken for all, come back together.
   co_await loop_.turn_end();
-  co_return co_await write_bytes(out_, body);
+  std::string_view rest = out_;
+  if (body.empty()) rest.remove_prefix(io::send_now(stream_.fd(), rest));
+  co_return rest.empty() || co_await write_bytes(rest, body);
 }
 
 // The body is asked for its next part when the client has taken the one before: a slow client makes

@@ -42,6 +42,7 @@ class Connection final : private Exchange {
 
   const io::http1::Head& head() const override { return reader_.head(); }
   const Peer& peer() const override { return peer_; }
+  std::optional<Body> body_at_hand(std::size_t limit, bool hash) override;
   io::Task<std::expected<Body, io::http1::Refusal>> read_body(std::size_t limit,
                                                               bool hash) override;
   io::Task<std::expected<bool, io::http1::Refusal>> read_head();
@@ -56,6 +57,7 @@ class Connection final : private Exchange {
   io::Task<bool> write_bytes(std::string_view head, std::string_view body);
   io::Task<bool> skip_body();
   io::Task<void> linger();
+  void watch_idling();
   bool reserve(std::size_t bytes);
   void release();
   std::string_view date();
@@ -73,7 +75,11 @@ class Connection final : private Exchange {
   std::size_t end_ = 0;
   std::size_t reserved_ = 0;  // of gauges_.body_bytes
   bool idle_ = false;         // waits for the first byte of a request
-  bool broken_ = false;       // the body was cut off or malformed: no further request
+  MonoTime idle_since_{};
+  // Ends what waits for too long. Set once and looked at when it fires, since it almost never has
+  // to: a request sets none of its own.
+  std::optional<io::Loop::TimerId> idle_timer_;
+  bool broken_ = false;  // the body was cut off or malformed: no further request
   bool continue_sent_ = false;
   std::string out_;
   std::stop_source gone_;  // nobody is there any more for whom an answer is made

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <expected>
+#include <optional>
 #include <string>
 
 #include "base/ids.h"
@@ -28,6 +29,8 @@ class Exchange {
   virtual ~Exchange() = default;
   virtual const io::http1::Head& head() const = 0;
   virtual const Peer& peer() const = 0;
+  // The body, where it is there whole already and may be taken; else nothing, and read_body() says.
+  virtual std::optional<Body> body_at_hand(std::size_t limit, bool hash) = 0;
   // Reads the whole body (after 100 Continue, where the client waits for it), or says why not.
   virtual io::Task<std::expected<Body, io::http1::Refusal>> read_body(std::size_t limit,
                                                                       bool hash) = 0;

@@ -60,6 +60,21 @@ std::vector<std::string> host_labels(std::string_view host,
   return {};
 }
 
+std::optional<wire::RouteMatch> RecentRoutes::match(const wire::RouteTable& routes,
+                                                    std::string_view method, std::string_view path,
+                                                    const wire::Pairs& query) {
+  if (!query.empty() || path.size() > longest_path) return routes.match(method, path, query);
+  // What tells paths of one operation apart stands before its last segment.
+  std::uint64_t hash = path.size();
+  std::size_t from = path.size() - std::min<std::size_t>(path.size(), 20);
+  for (char c : path.substr(from, 8)) hash = hash * 31 + static_cast<unsigned char>(c);
+  auto& kept = kept_[hash % kept_.size()];
+  if (kept.path == path && kept.method == method) return kept.match;
+  auto found = routes.match(method, path, query);
+  if (found) kept = {std::string(method), std::string(path), *found};
+  return found;
+}
+
 void Directory::add(api::Service service) {
   auto entry = std::make_unique<Entry>();
   entry->service = std::move(service);
@@ -67,6 +82,8 @@ void Directory::add(api::Service service) {
   std::vector<wire::Route> routes;
   for (const auto& operation : model.operations) {
     entry->by_name.emplace(operation.name, &operation);
+    auto built = entry->service.handlers.find(operation.name);
+    entry->handlers.push_back(built == entry->service.handlers.end() ? nullptr : &built->second);
     routes.push_back({operation.http_method, operation.uri});
   }
   if (is_rest(model.protocol)) {
@@ -177,7 +194,7 @@ std::expected<Located, Lost> Directory::locate_in(const Entry& entry, const http
   };
   std::string what;
   if (is_rest(out.protocol)) {
-    auto match = entry.routes->match(head.method, head.path, out.query);
+    auto match = entry.recent.match(*entry.routes, head.method, head.path, out.query);
     if (match) {
       out.operation = &model.operations[match->index];
       out.labels = std::move(match->labels);

@@ -1,6 +1,7 @@
 // Directory of the services and the way from a request to one of their operations.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,11 +15,34 @@
 
 namespace mayfly::front {
 
+// Rows and labels of paths that came of late: the same few come again and again.
+class RecentRoutes {
+ public:
+  // What `routes` finds; queries tell rows apart as well, so a path that has one is not kept.
+  std::optional<wire::RouteMatch> match(const wire::RouteTable& routes, std::string_view method,
+                                        std::string_view path, const wire::Pairs& query);
+
+ private:
+  static constexpr std::size_t longest_path = 256;
+  struct Kept {
+    std::string method;
+    std::string path;
+    wire::RouteMatch match;
+  };
+  std::array<Kept, 64> kept_;
+};
+
 // A service with what is built once to find its operations.
 struct Entry {
   api::Service service;
   std::optional<wire::RouteTable> routes;  // REST protocols
+  mutable RecentRoutes recent;
   std::map<std::string_view, const api::Operation*> by_name;
+  std::vector<const api::Handler*> handlers;  // by row of the model; nullptr: not built
+
+  const api::Handler* handler_of(const api::Operation& operation) const {
+    return handlers[static_cast<std::size_t>(&operation - service.model->operations.data())];
+  }
 };
 
 struct Located {

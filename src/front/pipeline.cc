@@ -83,6 +83,7 @@ struct Pipeline::Trip {
   guard::SignedRequest signed_request;
   std::optional<guard::CredentialScope> claim;
   const Entry* entry = nullptr;
+  const api::Handler* handler = nullptr;
   Protocol protocol = Protocol::rest_json;
   Located at;
   bool anonymous = false;
@@ -166,12 +167,18 @@ io::Task<std::expected<Response, api::ApiError>> Pipeline::run(Trip& trip) {
   if (trip.head.method == "OPTIONS" && deps_.settings.dev && !trip.head.field("origin").empty()) {
     co_return Response{204, {}, {}};  // preflight; add_cors() says what is allowed
   }
-  CO_TRY(locate(trip));         // which operation: its limits and its protocol's errors
-  CO_TRY(precheck(trip));       // key, token and age need no body
-  CO_TRY(co_await body(trip));  // declared size, memory, then the bytes
-  CO_TRY(authenticate(trip));   // the signature covers the body's hash
-  CO_TRY(scope(trip));          // account and region the call acts in
-  if (!trip.entry->service.handlers.contains(trip.operation_name())) {
+  CO_TRY(locate(trip));    // which operation: its limits and its protocol's errors
+  CO_TRY(precheck(trip));  // key, token and age need no body
+  // declared size, memory, then the bytes
+  if (auto there = trip.exchange.body_at_hand(body_limit(trip), trip.hash_body)) {
+    CO_TRY(take_body(trip, *std::move(there)));
+  } else {
+    CO_TRY(co_await body(trip));
+  }
+  CO_TRY(authenticate(trip));  // the signature covers the body's hash
+  CO_TRY(scope(trip));         // account and region the call acts in
+  trip.handler = trip.entry->handler_of(*trip.operation());
+  if (trip.handler == nullptr) {
     // Before decoding: nothing unbuilt needs to understand its input.
     co_return std::unexpected(api::not_implemented(trip.service_name(), trip.operation_name()));
   }
@@ -242,18 +249,24 @@ Pipeline::Step Pipeline::precheck(Trip& trip) {
   return {};
 }
 
+std::size_t Pipeline::body_limit(const Trip& trip) {
+  return trip.operation() == nullptr ? limits::http_form_bytes : limits::http_body_bytes;
+}
+
+Pipeline::Step Pipeline::take_body(Trip& trip, Body body) {
+  trip.body = std::move(body);
+  if (trip.operation() != nullptr) return {};
+  auto found = directory_.locate_by_form(trip.at, trip.body.bytes);
+  if (!found) return std::unexpected(std::move(found.error().error));
+  trip.at.operation = *found;
+  return {};
+}
+
 io::Task<Pipeline::Step> Pipeline::body(Trip& trip) {
-  std::size_t limit =
-      trip.operation() == nullptr ? limits::http_form_bytes : limits::http_body_bytes;
+  std::size_t limit = body_limit(trip);
   auto read = co_await trip.exchange.read_body(limit, trip.hash_body);
   if (!read) co_return std::unexpected(refused_body(read.error(), trip.operation_name(), limit));
-  trip.body = *std::move(read);
-  if (trip.operation() == nullptr) {
-    auto found = directory_.locate_by_form(trip.at, trip.body.bytes);
-    if (!found) co_return std::unexpected(std::move(found.error().error));
-    trip.at.operation = *found;
-  }
-  co_return Step{};
+  co_return take_body(trip, *std::move(read));
 }
 
 Pipeline::Step Pipeline::authenticate(Trip& trip) {
@@ -318,7 +331,6 @@ Pipeline::Step Pipeline::authorize(Trip& trip) {
 }
 
 io::Task<std::expected<Response, api::ApiError>> Pipeline::call(Trip& trip) {
-  const auto& handlers = trip.entry->service.handlers;
   api::Call call{.operation = *trip.operation(),
                  .caller = std::move(trip.caller),
                  .scope = std::move(trip.scope),
@@ -328,7 +340,7 @@ io::Task<std::expected<Response, api::ApiError>> Pipeline::call(Trip& trip) {
                  .instance = trip.exchange.peer().instance};
   // The bytes are decoded: a long call need not hold them.
   trip.body.bytes = std::string();
-  auto output = co_await handlers.find(trip.operation_name())->second(call, std::move(trip.input));
+  auto output = co_await (*trip.handler)(call, std::move(trip.input));
   if (!output) co_return std::unexpected(std::move(output).error());
   auto parts = wire::encode_response(trip.codec(), *output, trip.id.str());
   co_return Response{parts.status, std::move(parts.headers), std::move(parts.body),

@@ -4,13 +4,14 @@ namespace mayfly::front {
 
 namespace {
 
-std::string text_of(const wire::Record& input, std::string_view member) {
+// `digits` holds what is answered of a number.
+std::string_view text_of(const wire::Record& input, std::string_view member, std::string& digits) {
   int index = input.shape == nullptr ? -1 : input.index(member);
   if (index < 0) return {};
   const wire::Value& value = input.at(static_cast<std::size_t>(index));
   if (const auto* text = value.get<std::string>()) return *text;
-  if (const auto* number = value.get<std::int64_t>()) return fmt::format("{}", *number);
-  return {};
+  if (const auto* number = value.get<std::int64_t>()) digits = fmt::format("{}", *number);
+  return digits;
 }
 
 // Fills `pattern`; `missing` says that a member it names is absent; `whole` gets a value that is an
@@ -26,9 +27,10 @@ std::string fill(std::string_view pattern, const wire::Record& input, const Scop
     std::size_t close = pattern.find('}', open);
     std::string_view name = pattern.substr(open + 1, close - open - 1);
     pattern = close == std::string_view::npos ? std::string_view() : pattern.substr(close + 1);
-    std::string value = name == "Region"    ? scope.region.str()
-                        : name == "Account" ? scope.account.str()
-                                            : text_of(input, name);
+    std::string digits;
+    std::string_view value = name == "Region"    ? std::string_view(scope.region.str())
+                             : name == "Account" ? std::string_view(scope.account.str())
+                                                 : text_of(input, name, digits);
     if (value.empty()) missing = true;
     if (value.starts_with("arn:")) whole = value;
     out += value;
@@ -43,6 +45,7 @@ std::string resolve_partial(std::string arn) {
   std::size_t outer = arn.find(mark);
   if (outer == std::string::npos) return arn;
   std::string_view name = std::string_view(arn).substr(outer + mark.size());
+  if (name.find(':') == std::string_view::npos) return arn;
   std::string_view front = std::string_view(arn).substr(0, arn.rfind(':', outer - 1) + 1);
   std::string_view account = std::string_view(arn).substr(front.size(), outer - front.size());
   bool owned = name.size() > 13 && name[12] == ':' &&

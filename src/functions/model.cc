@@ -5,8 +5,10 @@
 namespace mayfly::functions {
 
 std::string Function::arn() const {
-  return fmt::format("arn:aws:lambda:{}:{}:function:{}", scope.region.str(), scope.account.str(),
-                     name.str());
+  std::string out = "arn:aws:lambda:";
+  out.reserve(128);
+  out.append(scope.region.str()).append(":").append(scope.account.str());
+  return out.append(":function:").append(name.str());
 }
 
 std::string LayerVersion::arn() const {

@@ -128,12 +128,7 @@ class StoredRegistry final : public Registry {
   Result<> scan(std::string_view prefix, const std::function<Result<>(const store::Row&)>& visit);
   Result<> load_functions();
   Result<> load_layers();
-  const Entry* find_entry(const Scope& scope, const FunctionName& name) const {
-    auto functions = functions_.find(scope);
-    if (functions == functions_.end()) return nullptr;
-    auto found = functions->second.find(name);
-    return found == functions->second.end() ? nullptr : &found->second;
-  }
+  const Entry* find_entry(const Scope& scope, const FunctionName& name) const;
   void index_urls(const Function& function);
   void forget_urls(const Function& function);
   void changed(const Scope& scope, const FunctionName& name) {
@@ -145,6 +140,8 @@ class StoredRegistry final : public Registry {
   io::ParkingLot released_;
   std::set<std::string> locked_;
   std::map<Scope, std::map<FunctionName, Entry>> functions_;
+  // Entries found of late, by their names' hash: a call looks its function up several times.
+  mutable std::array<const Entry*, 64> recent_{};
   std::map<std::string, std::pair<Scope, FunctionName>, std::less<>> urls_;
   std::map<LayerKey, LayerFamily> layers_;
   CodeSigningConfigs code_signing_;
@@ -220,6 +217,21 @@ Result<> StoredRegistry::load() {
   TRY(load_layers());
   TRY(code_signing_.load());
   return capacity_.load();
+}
+
+const Entry* StoredRegistry::find_entry(const Scope& scope, const FunctionName& name) const {
+  const std::string& text = name.str();
+  std::size_t hash = text.size();
+  if (hash > 0) hash = hash * 31 + static_cast<unsigned char>(text.back()) * 7;
+  auto& recent = recent_[hash % recent_.size()];
+  if (recent != nullptr && recent->function.name == name && recent->function.scope == scope) {
+    return recent;
+  }
+  auto functions = functions_.find(scope);
+  if (functions == functions_.end()) return nullptr;
+  auto found = functions->second.find(name);
+  if (found == functions->second.end()) return nullptr;
+  return recent = &found->second;
 }
 
 void StoredRegistry::index_urls(const Function& function) {
@@ -366,6 +378,7 @@ io::Task<Result<>> StoredRegistry::remove(const Scope& scope_ref, const Function
   CO_TRY(co_await store_.commit(std::move(batch)));
   auto& functions = functions_[scope];
   forget_urls(functions.at(name).function);
+  recent_.fill(nullptr);
   functions.erase(name);
   --count_;
   changed(scope, name);

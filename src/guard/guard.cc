@@ -44,7 +44,7 @@ bool is_account(std::string_view text) {
 
 std::string_view header(const SignedRequest& request, std::string_view lower_name) {
   for (const auto& [name, value] : request.headers) {
-    if (wire::iequals(name, lower_name)) return value;
+    if (name.size() == lower_name.size() && wire::iequals(name, lower_name)) return value;
   }
   return {};
 }
@@ -75,7 +75,8 @@ std::string random_secret(Random& random) {
 api::Caller root_caller(std::string account, std::string access_key_id) {
   api::Caller caller;
   caller.kind = Kind::root;
-  caller.arn = "arn:aws:iam::" + account + ":root";
+  caller.arn.reserve(32);
+  caller.arn.append("arn:aws:iam::").append(account).append(":root");
   caller.user_id = account;
   caller.account = AccountId(std::move(account));
   caller.access_key_id = std::move(access_key_id);
@@ -259,9 +260,12 @@ const std::string& KeyGuard::signing_key(const std::string& secret, const sigv4:
 
 Result<api::Caller> KeyGuard::authenticate(const SignedRequest& request) {
   TRY(identify(request));
-  api::Caller caller = request.identity->caller;
-  caller.source_ip = request.source_ip;
-  if (!request.identity->check_signature) return caller;
+  if (!request.identity->check_signature) {
+    Result<api::Caller> trusted = std::move(request.identity->caller);
+    request.identity.reset();  // nothing is left in it
+    trusted->source_ip = request.source_ip;
+    return trusted;
+  }
   const sigv4::Claim& claim = *request.claim;
   TRY(check_age(claim));
   TRY(check_signed_headers(request, claim));
@@ -272,6 +276,8 @@ Result<api::Caller> KeyGuard::authenticate(const SignedRequest& request) {
       sigv4::signature(signing_key(request.identity->secret, claim.scope),
                        sigv4::string_to_sign(claim.amz_date, claim.scope, canonical));
   if (!wire::equal_in_constant_time(expected, claim.signature)) return mismatch();
+  api::Caller caller = request.identity->caller;
+  caller.source_ip = request.source_ip;
   return caller;
 }
 

@@ -443,7 +443,10 @@ void Environment::write_start(const Request& request) {
                                   deps_.loop.clock().platform(), runnable_->tenant_id));
   }
   if (!runnable_->json_logs) {
-    log_.platform(fmt::format("START RequestId: {} Version: {}", id, runnable_->version));
+    std::string text;
+    text.reserve(128);
+    text.append("START RequestId: ").append(id).append(" Version: ").append(runnable_->version);
+    log_.platform(text);
   } else if (shows_system_log(*runnable_, "INFO")) {
     log_.platform(start_event(id, runnable_->version, {}, deps_.loop.clock().platform(),
                               runnable_->tenant_id));
@@ -454,17 +457,20 @@ void Environment::write_end(Report& report) {
   report.memory_mb = runnable_->memory_mb;
   report.max_memory_used_mb = max_memory_used_mb_;
   report.tenant_id = runnable_->tenant_id;
-  WallTime now = deps_.loop.clock().platform();
   if (hears()) {
+    WallTime now = deps_.loop.clock().platform();
     extensions_->tell(end_logs_event(report.request_id, now), EventForm::logs);
     extensions_->tell(report_json(report, now), EventForm::telemetry);
     extensions_->tell(report_logs_event(report, now), EventForm::logs);
   }
   if (!runnable_->json_logs) {
-    log_.platform(fmt::format("END RequestId: {}", report.request_id));
+    std::string text;
+    text.reserve(64);
+    text.append("END RequestId: ").append(report.request_id);
+    log_.platform(text);
     log_.platform(report_text(report));
   } else if (shows_system_log(*runnable_, report.status == Status::success ? "INFO" : "WARN")) {
-    log_.platform(report_json(report, now));
+    log_.platform(report_json(report, deps_.loop.clock().platform()));
   }
 }
 

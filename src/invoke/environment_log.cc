@@ -113,6 +113,8 @@ EnvironmentLog::Open* EnvironmentLog::owner_of(std::string_view text, Author aut
   Open* best = nullptr;
   std::size_t at = std::string_view::npos;
   for (auto& one : open_) {
+    // The platform's lines are told apart for the sake of tails alone.
+    if (author == Author::platform && !one.want_tail) continue;
     auto found = author == Author::platform ? (one.request_id == request_id_ ? 0 : text.npos)
                                             : text.find(one.request_id);
     if (found < at) {
@@ -155,7 +157,7 @@ std::string EnvironmentLog::take_tail() {
 }
 
 void EnvironmentLog::drain(Drain what) {
-  WallTime now = loop_.clock().platform();
+  WallTime now = shared_ ? WallTime() : loop_.clock().platform();  // of what is flushed
   for (auto& source : sources_) {
     std::size_t total = 0;
     auto may_read = [&] {

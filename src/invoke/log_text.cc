@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cmath>
 
 #include "wire/json.h"
@@ -198,6 +200,23 @@ std::int64_t billed_millis_of(const Report& report) {
   return report.restore_duration ? out + billed_millis(*report.restore_duration) : out;
 }
 
+void append(std::string& out, std::string_view before, std::int64_t number,
+            std::string_view after) {
+  std::array<char, 24> digits{};
+  auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+  out.append(before).append(digits.data(), end).append(after);
+}
+
+// Milliseconds with two digits behind the point.
+void append(std::string& out, std::string_view before, Duration time, std::string_view after) {
+  std::int64_t hundredths = (time.count() + 5'000) / 10'000;
+  auto behind = static_cast<std::size_t>(hundredths % 100);
+  append(out, before, hundredths / 100, ".");
+  out.push_back(static_cast<char>('0' + behind / 10));
+  out.push_back(static_cast<char>('0' + behind % 10));
+  out.append(after);
+}
+
 // Of the time from the environment's start to the answer.
 double init_share(const Report& report) {
   Duration init = report.init_duration.value_or(Duration::zero());
@@ -205,15 +224,17 @@ double init_share(const Report& report) {
   return whole > Duration::zero() ? millis(init) / millis(whole) : 0;
 }
 
-std::string usage_text(const Report& report) {
-  if (!report.usage) return {};
+void append_usage(std::string& out, const Report& report) {
+  if (!report.usage) return;
   const Usage& usage = *report.usage;
-  std::string out;
-  if (usage.cpu) out += fmt::format("CPU: {:.2f} ms\t", millis(*usage.cpu));
-  if (usage.page_faults) out += fmt::format("Page Faults: {}\t", *usage.page_faults);
-  out += fmt::format("Bytes In: {}\tBytes Out: {}\t", usage.bytes_in, usage.bytes_out);
+  auto count = [&out](std::string_view name, std::uint64_t number) {
+    append(out, name, static_cast<std::int64_t>(number), "\t");
+  };
+  if (usage.cpu) append(out, "CPU: ", *usage.cpu, " ms\t");
+  if (usage.page_faults) count("Page Faults: ", *usage.page_faults);
+  count("Bytes In: ", usage.bytes_in);
+  count("Bytes Out: ", usage.bytes_out);
   if (report.init_duration) out += fmt::format("Init Share: {:.0f} %\t", 100 * init_share(report));
-  return out;
 }
 
 std::string usage_members(const Report& report) {
@@ -235,11 +256,13 @@ std::string tenant_member(std::string_view tenant_id) {
 }
 
 std::string report_text(const Report& report) {
-  std::string out = fmt::format(
-      "REPORT RequestId: {}\tDuration: {:.2f} ms\tBilled Duration: {} ms\tMemory Size: {} MB\t"
-      "Max Memory Used: {} MB",
-      report.request_id, millis(report.duration), billed_millis_of(report), report.memory_mb,
-      report.max_memory_used_mb);
+  std::string out;
+  out.reserve(256);
+  out.append("REPORT RequestId: ").append(report.request_id);
+  append(out, "\tDuration: ", report.duration, " ms");
+  append(out, "\tBilled Duration: ", billed_millis_of(report), " ms");
+  append(out, "\tMemory Size: ", std::int64_t{report.memory_mb}, " MB");
+  append(out, "\tMax Memory Used: ", std::int64_t{report.max_memory_used_mb}, " MB");
   if (report.init_duration) {
     out += fmt::format("\tInit Duration: {:.2f} ms", millis(*report.init_duration));
   }
@@ -247,7 +270,9 @@ std::string report_text(const Report& report) {
     out += fmt::format("\tRestore Duration: {:.2f} ms\tBilled Restore Duration: {} ms",
                        millis(*report.restore_duration), billed_millis(*report.restore_duration));
   }
-  return out + status_suffix(report.status, report.error_type) + '\t' + usage_text(report);
+  out.append(status_suffix(report.status, report.error_type)).push_back('\t');
+  append_usage(out, report);
+  return out;
 }
 
 std::string report_json(const Report& report, WallTime time) {

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "io/http1_plain.h"
+
 namespace mayfly::io::http1 {
 
 namespace {
@@ -101,9 +103,11 @@ struct Reader::Impl {
     trailers.clear();
   }
 
+  std::size_t read_plain(std::string_view buffer);
   std::expected<std::size_t, Refusal> scan(std::string_view buffer);
   std::expected<void, Refusal> parse(std::string_view text);
-  std::expected<void, Refusal> check_fields();
+  enum class Lines { to_check, checked };
+  std::expected<void, Refusal> check_fields(Lines lines_are);
   std::expected<void, Refusal> check_framing(std::string_view encoding, std::size_t encodings,
                                              std::string_view length, bool has_length);
   std::expected<void, Refusal> check_target(std::size_t hosts);
@@ -240,14 +244,32 @@ std::expected<void, Refusal> Reader::Impl::parse(std::string_view text) {
   return refuse(400, reason != nullptr && *reason != '\0' ? reason : llhttp_errno_name(error));
 }
 
+// 0: not plain.
+std::size_t Reader::Impl::read_plain(std::string_view buffer) {
+  auto plain = read_plain_head(buffer, limits, head.fields);
+  if (!plain) {
+    head.fields.clear();
+    return 0;
+  }
+  head.target = plain->target;
+  parser.method = static_cast<std::uint8_t>(plain->method);
+  parser.http_major = parser.http_minor = 1;
+  return plain->size;
+}
+
 std::expected<std::size_t, Refusal> Reader::read_head(std::string_view buffer) {
   auto& in = *impl_;
-  auto size = in.scan(buffer);
-  if (!size || *size == 0) return size;
-  if (auto done = in.parse(buffer.substr(in.skipped, *size - in.skipped)); !done) {
-    return std::unexpected(done.error());
+  std::expected<std::size_t, Refusal> size{0};
+  if (in.side == Side::requests && in.scanned == 0) size = in.read_plain(buffer);
+  auto lines_are = *size > 0 ? Impl::Lines::checked : Impl::Lines::to_check;
+  if (lines_are == Impl::Lines::to_check) {
+    size = in.scan(buffer);
+    if (!size || *size == 0) return size;
+    if (auto done = in.parse(buffer.substr(in.skipped, *size - in.skipped)); !done) {
+      return std::unexpected(done.error());
+    }
   }
-  if (auto done = in.check_fields(); !done) return std::unexpected(done.error());
+  if (auto done = in.check_fields(lines_are); !done) return std::unexpected(done.error());
   in.in_body = true;
   in.missing = in.head.content_length;
   in.complete =
@@ -265,7 +287,7 @@ void Reader::Impl::note_connection(std::string_view value) {
   }
 }
 
-std::expected<void, Refusal> Reader::Impl::check_fields() {
+std::expected<void, Refusal> Reader::Impl::check_fields(Lines lines_are) {
   head.minor = parser.http_minor;
   if (parser.http_major != 1 || head.minor > 1) {
     return refuse(505, "only HTTP/1.0 and HTTP/1.1 are spoken");
@@ -278,9 +300,13 @@ std::expected<void, Refusal> Reader::Impl::check_fields() {
   std::string_view length;
   bool has_length = false;
   for (auto& field : head.fields) {
-    field.value = trim(field.value);
-    if (!is_token(field.name)) return refuse(400, "a header field's name is not a token");
-    if (!is_field_value(field.value)) return refuse(400, "a header field holds control characters");
+    if (lines_are == Lines::to_check) {
+      field.value = trim(field.value);
+      if (!is_token(field.name)) return refuse(400, "a header field's name is not a token");
+      if (!is_field_value(field.value)) {
+        return refuse(400, "a header field holds control characters");
+      }
+    }
     switch (field.name.size()) {
       case 4:
         if (!equals_ignoring_case(field.name, "host")) break;

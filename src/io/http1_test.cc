@@ -92,7 +92,7 @@ std::vector<Hostile> hostile_bodies() {
 
 std::vector<Hostile> hostile_heads() {
   return {
-      {"no host", "GET / HTTP/1.1\r\n\r\n", 400},
+      {"no host", "GET / HTTP/1.1\r\n\r\n"s, 400},
       {"two hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400},
       {"two equal hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400},
       {"host with a space", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400},
@@ -350,4 +350,68 @@ TEST_CASE("what is written is read back") {
   CHECK(read.body == "abcdefghijklmnopqrstuvwxyz");
   CHECK(reader.head().fields.size() == 2);
   REQUIRE(reader.trailers().size() == 1);
+}
+
+TEST_CASE("heads that are read in one pass say what llhttp would have said") {
+  // An empty line before the request takes the long way.
+  auto told = [](std::string_view bytes) {
+    Reader reader(Reader::Side::requests);
+    auto size = reader.read_head(bytes);
+    if (!size) return fmt::format("{}", size.error().status);
+    const Head& head = reader.head();
+    std::string out =
+        fmt::format("{} {} {} {} {} {} {} {} {} {}", head.method, head.target, head.path,
+                    head.query, head.host, head.expects_continue, head.minor, head.keep_alive,
+                    static_cast<int>(head.framing), head.content_length);
+    for (const auto& field : head.fields) out += fmt::format("|{}={}", field.name, field.value);
+    return out;
+  };
+  std::string many;
+  for (std::size_t i = 1; i < limits::http_header_count; ++i) many += fmt::format("a{}: b\r\n", i);
+  for (const std::string& head :
+       {"GET / HTTP/1.1\r\n" + h + "\r\n",
+        "POST /a?b=c HTTP/1.1\r\n" + h + "\r\nbody",
+        "PUT /x HTTP/1.1\r\n" + h + "Content-Length: 3\r\n\r\nabc",
+        "DELETE /x HTTP/1.1\r\n" + h + "Connection: close\r\n\r\n",
+        "HEAD /x HTTP/1.1\r\n" + h + "Expect: 100-continue\r\n\r\n",
+        "PATCH /x HTTP/1.1\r\n" + h + "\r\n",
+        "GET /x HTTP/1.0\r\n\r\n"s,
+        "GET  /x HTTP/1.1\r\n" + h + "\r\n",
+        "GET /x  HTTP/1.1\r\n" + h + "\r\n",
+        "GET x HTTP/1.1\r\n" + h + "\r\n",
+        "GET http://b/x HTTP/1.1\r\n" + h + "\r\n",
+        "GET /\x7f HTTP/1.1\r\n" + h + "\r\n",
+        "GET /# HTTP/1.1\r\n" + h + "\r\n",
+        "GET / HTTP/1.1\r\n\r\n"s,
+        "GET / HTTP/1.1\r\n" + h + h + "\r\n",
+        "GET / HTTP/1.1\r\n" + h + "a:\r\n\r\n",
+        "GET / HTTP/1.1\r\n" + h + "a: \t x\ty \t\r\n\r\n",
+        "GET / HTTP/1.1\r\n" + h + "a : x\r\n\r\n",
+        "GET / HTTP/1.1\r\n" + h + ": x\r\n\r\n",
+        "GET / HTTP/1.1\r\n" + h + "a\r\n\r\n",
+        "GET / HTTP/1.1\r\n" + h + " a: x\r\n\r\n",
+        "GET / HTTP/1.1\r\n" + h + "a: x\r\n b\r\n\r\n",
+        "GET / HTTP/1.1\r\n" + h + "a: x\n\r\n",
+        "GET / HTTP/1.1\r\n" + h + "a: 1234567\r8\r\n\r\n",
+        "GET / HTTP/1.1\r\n" + h + "a: 12345678\x01\r\n\r\n",
+        "GET / HTTP/1.1\r\n" + h + "a: 1\x7f\r\n\r\n",
+        "GET / HTTP/1.1\r\n" + h + "a: \xc3\xa9 12345678 \xff\r\n\r\n",
+        "GET / HTTP/1.1\r\n" + h + "a: "s + '\0' + "\r\n\r\n",
+        "POST / HTTP/1.1\r\n" + h + "Content-Length: 1\r\nContent-Length: 1\r\n\r\n",
+        "POST / HTTP/1.1\r\n" + h + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        "POST / HTTP/1.1\r\n" + h + "Content-Length: +1\r\n\r\n",
+        "POST / HTTP/1.1\r\n" + h + "Content-Length:\r\n\r\n",
+        "POST / HTTP/1.1\r\n" + h + "Content-Length: 99999999999999999999\r\n\r\n",
+        "POST / HTTP/1.1\r\n" + h + "Transfer-Encoding: chunked\r\n\r\n",
+        "POST / HTTP/1.1\r\n" + h + "transfer-encoding: gzip\r\n\r\n",
+        "POST / HTTP/1.1\r\n" + h + "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
+        "GET / HTTP/1.1\r\n" + h + "Upgrade: h2c\r\nConnection: upgrade\r\n\r\n",
+        "GET / HTTP/1.1\r\n" + h + many + "\r\n",
+        "GET / HTTP/1.1\r\n" + h + many + "z: b\r\n\r\n",
+        "GET /" + std::string(limits::http_target_bytes, 'a') + " HTTP/1.1\r\n" + h + "\r\n",
+        "GET / HTTP/1.1\r\n" + h + "a: " + std::string(limits::http_head_bytes, 'a') + "\r\n\r\n",
+        "GET / HTTP/1.1\r\n" + h + "a: b"}) {
+    CAPTURE(head);
+    CHECK(told(head) == told("\r\n" + head));
+  }
 }

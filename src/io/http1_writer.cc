@@ -3,36 +3,31 @@
 #include <charconv>
 #include <cstring>
 
-#include "io/http1.h"
+#include "io/http1_plain.h"
 
 namespace mayfly::io::http1 {
 
 namespace {
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
-constexpr auto token_bytes = [] {
-  std::array<bool, 256> out{};
-  for (int c = '0'; c <= '9'; ++c) out[static_cast<std::size_t>(c)] = true;
-  for (int c = 'a'; c <= 'z'; ++c) out[static_cast<std::size_t>(c)] = true;
-  for (int c = 'A'; c <= 'Z'; ++c) out[static_cast<std::size_t>(c)] = true;
-  for (char c : std::string_view("!#$%&'*+-.^_`|~")) out[static_cast<unsigned char>(c)] = true;
-  return out;
-}();
+// Two bytes that are not the same.
+bool differ_in_case(char a, char b) {
+  auto low = static_cast<unsigned char>(a | 0x20);
+  return (a ^ b) == 0x20 && low >= 'a' && low <= 'z';
+}
 
 }  // namespace
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    if (lower(a[i]) != lower(b[i])) return false;
+    if (a[i] != b[i] && !differ_in_case(a[i], b[i])) return false;
   }
   return true;
 }
 
 bool is_token(std::string_view text) {
   for (char c : text) {
-    if (!token_bytes[static_cast<unsigned char>(c)]) return false;
+    if (!is_token_byte(c)) return false;
   }
   return !text.empty();
 }

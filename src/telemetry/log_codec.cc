@@ -1,8 +1,8 @@
 #include "telemetry/log_codec.h"
 
 #include <algorithm>
-#include <array>
 
+#include "telemetry/log_packing.h"
 #include "wire/json.h"
 
 namespace mayfly::telemetry {
@@ -11,6 +11,10 @@ namespace {
 constexpr std::size_t head_bytes = 8;
 constexpr std::size_t several_at = 7;  // the byte that says so
 constexpr std::size_t length_bytes = 4;
+constexpr std::uint64_t packed_flag = std::uint64_t{1} << 31;  // of a length
+// Values of the byte that says what a payload holds; 0 is one message as it is.
+constexpr char several = 1;
+constexpr char one_packed = 2;
 
 void put_little_endian(char* at, std::uint64_t value, std::size_t bytes) {
   for (std::size_t i = 0; i < bytes; ++i) at[i] = static_cast<char>(value >> (8 * i));
@@ -114,26 +118,42 @@ Result<LogStream> decode_stream(std::string_view key, std::string_view value, st
                    integer(object, "first"), integer(object, "last"), integer(object, "ingested")};
 }
 
+namespace {
+
+// What a message becomes, behind its place; answers whether it is packed.
+bool append_message(std::string& payload, std::string_view message) {
+  if (pack_line(payload, message)) return true;
+  payload += message;
+  return false;
+}
+
+void set_length(std::string& payload, std::size_t at, std::size_t size, bool packed) {
+  put_little_endian(payload.data() + at, size | (packed ? packed_flag : 0), length_bytes);
+}
+
+}  // namespace
+
 std::string encode_event(std::int64_t ingested_ms, std::string_view message) {
   std::string payload;
   payload.reserve(head_bytes + message.size());
   payload.resize(head_bytes);
   put_little_endian(payload.data(), static_cast<std::uint64_t>(ingested_ms), several_at);
-  return payload.append(message);
+  if (append_message(payload, message)) payload[several_at] = one_packed;
+  return payload;
 }
 
 void append_event(std::string& payload, std::string_view message) {
-  auto add_length = [&](std::size_t at, std::size_t size) {
-    std::array<char, length_bytes> length{};
-    put_little_endian(length.data(), size, length_bytes);
-    payload.insert(at, length.data(), length_bytes);
-  };
-  if (payload[several_at] == 0) {
-    payload[several_at] = 1;
-    add_length(head_bytes, payload.size() - head_bytes);
+  if (payload[several_at] != several) {
+    bool packed = payload[several_at] == one_packed;
+    std::size_t size = payload.size() - head_bytes;
+    payload.insert(head_bytes, length_bytes, '\0');
+    set_length(payload, head_bytes, size, packed);
+    payload[several_at] = several;
   }
-  add_length(payload.size(), message.size());
-  payload += message;
+  std::size_t at = payload.size();
+  payload.append(length_bytes, '\0');
+  bool packed = append_message(payload, message);
+  set_length(payload, at, payload.size() - at - length_bytes, packed);
 }
 
 std::int64_t ingested_of(std::string_view payload) {
@@ -144,19 +164,22 @@ std::vector<LogEvent> decode_events(store::Entry entry) {
   std::vector<LogEvent> out;
   std::int64_t ingested = ingested_of(entry.payload);
   std::uint64_t seq = entry.seq * entry_events_max;
-  if (entry.payload.size() < head_bytes || entry.payload[several_at] == 0) {
+  if (entry.payload.size() < head_bytes || entry.payload[several_at] != several) {
+    bool packed = entry.payload.size() >= head_bytes && entry.payload[several_at] == one_packed;
     entry.payload.erase(0, head_bytes);
+    if (packed) entry.payload = unpack_line(entry.payload);
     out.push_back(
         {seq, std::move(entry.stream), entry.time_ms, ingested, std::move(entry.payload)});
     return out;
   }
   std::string_view rest = std::string_view(entry.payload).substr(head_bytes);
   while (rest.size() >= length_bytes) {
-    auto size = static_cast<std::size_t>(little_endian(rest.substr(0, length_bytes)));
+    auto length = little_endian(rest.substr(0, length_bytes));
     rest.remove_prefix(length_bytes);
-    size = std::min(size, rest.size());
-    out.push_back(
-        {seq++, entry.stream, entry.time_ms, ingested, std::string(rest.substr(0, size))});
+    auto size = std::min<std::size_t>(length & ~packed_flag, rest.size());
+    std::string_view text = rest.substr(0, size);
+    out.push_back({seq++, entry.stream, entry.time_ms, ingested,
+                   (length & packed_flag) != 0 ? unpack_line(text) : std::string(text)});
     rest.remove_prefix(size);
   }
   return out;

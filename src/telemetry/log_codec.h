@@ -7,14 +7,14 @@
 // Payload of an entry that holds one event:
 //   offset  size  content
 //   0       7     ingestion time, ms since the epoch, little endian
-//   7       1     0
+//   7       1     0; 2 where the message is packed (log_packing.h)
 //   8       …     the message, UTF-8
 //
 // Payload of an entry that holds several events of one stream and one millisecond (rows, their
 // indexes and checksums cost more than the text of a line that says END):
 //   0       7     ingestion time
 //   7       1     1
-//   8       4     length of a message, little endian
+//   8       4     length of a message, little endian; the highest bit says that it is packed
 //   12      …     the message, UTF-8; then the next length
 //
 // The seq of an event is its entry's, times entry_events_max, plus its place in the entry.

@@ -26,8 +26,10 @@ void LogStore::add_line(const LogLine& line) {
   // A line beyond the size of an event goes on in the next.
   constexpr std::size_t most = limits::log_event_bytes - limits::log_event_overhead_bytes;
   std::string_view rest = line.text;
+  // The platform speaks of this moment.
+  std::int64_t now = line.platform ? epoch_millis(line.time) : now_ms();
   do {
-    push(line.scope, line.group, line.stream, line.time, rest.substr(0, most));
+    push(line.scope, line.group, line.stream, line.time, now, rest.substr(0, most));
     rest.remove_prefix(std::min(rest.size(), most));
   } while (!rest.empty());
 }
@@ -76,7 +78,7 @@ void LogStore::notice(const InstanceId& instance) {
   auto text = fmt::format("[platform] {} lines were dropped: more than {} bytes of log per second",
                           meter.dropped, settings_.instance_bytes_per_second);
   meter.dropped = 0;
-  push(meter.scope, meter.group, meter.stream, loop_.clock().platform(), text);
+  push(meter.scope, meter.group, meter.stream, loop_.clock().platform(), now_ms(), text);
 }
 
 void LogStore::prune_meters() {
@@ -118,8 +120,7 @@ void LogStore::forget_targets() {
 }
 
 void LogStore::push(const Scope& scope, std::string_view group, std::string_view stream,
-                    WallTime time, std::string_view text) {
-  std::int64_t now = now_ms();
+                    WallTime time, std::int64_t now, std::string_view text) {
   std::int64_t time_ms = epoch_millis(time);
   Target& target = target_of(scope, group, stream, now);
   touch(*target.stream, time_ms, now);

@@ -5,6 +5,7 @@
 // Threads: loop only. Ends with close(), which writes what waits.
 #pragma once
 
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <set>
@@ -101,12 +102,15 @@ class LogStore {
   };
   struct TargetHash {
     using is_transparent = void;
-    // Names of streams hold a random part.
+    // Names of streams end with random digits.
     std::size_t operator()(const TargetKey& key) const {
       return (*this)(TargetView{{}, {}, {}, key.stream});
     }
     std::size_t operator()(const TargetView& key) const {
-      return std::hash<std::string_view>{}(key.stream);
+      std::size_t out = 0;
+      std::size_t size = std::min(sizeof out, key.stream.size());
+      std::memcpy(&out, key.stream.data() + key.stream.size() - size, size);
+      return out;
     }
   };
   struct TargetEqual {
@@ -154,8 +158,9 @@ class LogStore {
                     std::int64_t now);
   void forget_targets();
   void plan_record(Target& target, std::int64_t due_ms);
+  // `now` by platform time.
   void push(const Scope& scope, std::string_view group, std::string_view stream, WallTime time,
-            std::string_view text);
+            std::int64_t now, std::string_view text);
   void plan_flush();
   io::Task<void> flush();
   std::size_t take_pending(store::Batch& batch);

@@ -21,7 +21,7 @@ std::unexpected<Error> bad_query(std::string text) {
 
 std::string_view header(const Request& request, std::string_view lower_name) {
   for (const auto& [name, value] : request.headers) {
-    if (iequals(name, lower_name)) return value;
+    if (name.size() == lower_name.size() && iequals(name, lower_name)) return value;
   }
   return {};
 }
@@ -37,7 +37,9 @@ bool read_credential(std::string_view text, Claim& claim) {
   }
   if (text.empty() || parts[3] != terminator) return false;
   claim.access_key_id = text;
-  claim.scope = {std::string(parts[0]), std::string(parts[1]), std::string(parts[2])};
+  claim.scope.date = parts[0];
+  claim.scope.region = parts[1];
+  claim.scope.service = parts[2];
   return !parts[0].empty() && !parts[1].empty() && !parts[2].empty();
 }
 
@@ -76,9 +78,8 @@ AuthorizationParts split_authorization(std::string_view text) {
   return out;
 }
 
-Result<Claim> header_claim(const Request& request, std::string_view text) {
+Result<> read_header_claim(const Request& request, std::string_view text, Claim& claim) {
   AuthorizationParts parts = split_authorization(text);
-  Claim claim;
   claim.amz_date = header(request, "x-amz-date");
   if (claim.amz_date.empty()) {
     // A Date header in the basic ISO form may stand in for X-Amz-Date, an RFC 1123 one as well.
@@ -108,7 +109,7 @@ Result<Claim> header_claim(const Request& request, std::string_view text) {
   claim.signed_headers = read_signed_headers(parts.signed_headers);
   claim.signature = parts.signature;
   claim.security_token = header(request, "x-amz-security-token");
-  return claim;
+  return {};
 }
 
 Result<Claim> query_claim(const Pairs& query) {
@@ -218,8 +219,11 @@ std::optional<Claim> peek_claim(const Request& request) {
 Result<std::optional<Claim>> parse_claim(const Request& request) {
   std::string_view text = header(request, "authorization");
   if (text.starts_with(algorithm)) {
-    TRY_ASSIGN(auto claim, header_claim(request, text));
-    return claim;
+    Result<std::optional<Claim>> out(std::in_place, std::in_place);
+    if (auto read = read_header_claim(request, text, **out); !read) {
+      out = std::unexpected(std::move(read).error());
+    }
+    return out;
   }
   if (request.query.find("X-Amz-") == std::string_view::npos) return std::nullopt;
   auto query = parse_query(request.query, Plus::literal);

@@ -234,7 +234,7 @@ std::string to_upper(std::string_view text) {
 bool istarts_with(std::string_view text, std::string_view prefix) {
   if (text.size() < prefix.size()) return false;
   for (std::size_t i = 0; i < prefix.size(); ++i) {
-    if (lower(text[i]) != lower(prefix[i])) return false;
+    if (text[i] != prefix[i] && lower(text[i]) != lower(prefix[i])) return false;
   }
   return true;
 }

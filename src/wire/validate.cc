@@ -2,6 +2,7 @@
 
 #include <re2/re2.h>
 
+#include <array>
 #include <shared_mutex>
 
 #include "wire/text.h"
@@ -40,10 +41,43 @@ Patterns& patterns() {
 
 enum class Match { yes, no, unknown };
 
+// Short texts that have matched of late: names come again and again, and comparing costs less than
+// the pattern.
+class Matched {
+ public:
+  bool has(std::string_view pattern, std::string_view text) {
+    const auto& kept = place(text);
+    return kept.text == text && kept.pattern == pattern && !pattern.empty();
+  }
+  void keep(std::string_view pattern, std::string_view text) {
+    if (text.size() > longest || pattern.size() > longest) return;
+    auto& kept = place(text);
+    kept.pattern = pattern;
+    kept.text = text;
+  }
+
+ private:
+  static constexpr std::size_t longest = 256;
+  struct Kept {
+    std::string pattern;
+    std::string text;
+  };
+  Kept& place(std::string_view text) {
+    std::size_t hash = text.size();
+    if (!text.empty()) hash = hash * 31 + static_cast<unsigned char>(text.back()) * 7;
+    return kept_[hash % kept_.size()];
+  }
+  std::array<Kept, 32> kept_;
+};
+
 Match matches(std::string_view pattern, std::string_view text) {
+  thread_local Matched matched;
+  if (matched.has(pattern, text)) return Match::yes;
   const RE2& regex = patterns().get(pattern);
   if (!regex.ok()) return Match::unknown;
-  return RE2::FullMatch(re2::StringPiece(text.data(), text.size()), regex) ? Match::yes : Match::no;
+  if (!RE2::FullMatch(re2::StringPiece(text.data(), text.size()), regex)) return Match::no;
+  matched.keep(pattern, text);
+  return Match::yes;
 }
 
 // Where a value stands, from the inside out. Only the place of a value that is refused is written.

@@ -23,6 +23,20 @@ def in_order(guest):
         assert guest.unread is False
 
 
+def busy_time(guest):
+    """Waiting counts, and computing; from the second long call on by the guest's own account."""
+    for number in range(8):
+        guest.send(json.dumps({"n": number}).encode())
+        assert guest.numbered()[1] == RESPONSE
+        least = 1000 if number % 2 else 5000  # of the former, threads of the interpreter have a part
+        assert guest.busy_micros >= least, (number, guest.busy_micros)
+    for _ in range(100):
+        guest.send(b'{"n": -1}')
+        assert guest.numbered()[1] == RESPONSE
+    # Not by the clock: this machine may have been busy.
+    assert guest.busy_micros < 5000, guest.busy_micros
+
+
 def one_at_a_time(guest):
     """While a call is under way nothing behind it is taken: all of it can be called back."""
     sent(guest, 4)
@@ -71,6 +85,33 @@ def python(body):
 
 NODE = {
     "in order": case(node("async (e) => e.n"), in_order),
+    "a turn of the loop between two": case(
+        node(
+            "async () => { const seen = ran; setImmediate(() => { ran += 1 }); return seen };"
+            "let ran = 0;"
+        ),
+        in_order,
+    ),
+    "what is ready runs between two": case(
+        node(
+            "async () => { const seen = ran;"
+            " Promise.resolve().then(() => {}).then(() => process.nextTick(() => { ran += 1 }));"
+            " return seen };"
+            "let ran = 0;"
+        ),
+        in_order,
+    ),
+    "busy time": case(
+        node(
+            "async (e) => {"
+            " if (e.n < 0) return;"
+            " if (e.n % 2 === 0) return new Promise((done) => setTimeout(done, 6));"
+            " const begun = process.cpuUsage();"
+            " while (process.cpuUsage(begun).user + process.cpuUsage(begun).system < 3000);"
+            "}"
+        ),
+        busy_time,
+    ),
     "one at a time": case(
         node("(e) => new Promise((done) => setTimeout(() => done(e.n), e.n ? 0 : 300))"),
         one_at_a_time,
@@ -87,6 +128,15 @@ NODE = {
 }
 PYTHON = {
     "in order": case(python("  return event['n']\n"), in_order),
+    "busy time": case(
+        python(
+            "  n = event['n']\n"
+            "  if n >= 0 and n % 2 == 0: time.sleep(0.006)\n"
+            "  begun = time.thread_time()\n"
+            "  while n % 2 == 1 and n > 0 and time.thread_time() < begun + 0.003: pass\n"
+        ),
+        busy_time,
+    ),
     "one at a time": case(
         python("  if not event['n']: time.sleep(0.3)\n  return event['n']\n"), one_at_a_time
     ),

@@ -242,7 +242,9 @@ class PipedGuest(Guest):
 
     def numbered(self):
         """(sequence, kind, label, rest) of the next frame in the pipe."""
-        length, kind, sequence = HEAD.unpack(self._piece(HEAD.size))
+        head = self._piece(HEAD.size)
+        length, kind, sequence = HEAD.unpack(head)
+        self.busy_micros = int.from_bytes(head[5:8], "little")
         self.unread = {0x40: False, 0xC0: True}.get(kind & 0xC0)
         body = self._piece(length)
         if kind & 0x3F in (RETURNED, PART, STREAM_END):

@@ -15,10 +15,19 @@
 //   receive(3)          the two descriptors that come over the socket, "7 8"; empty: its peer ended
 //   tellStacks()        from here on a signal has the stack written to standard error
 //   unread()            whether something in the pipes of output and log has not been read
+//   serve(next, state, input, output)
+//                       what the three below work with: the function that takes one event, two
+//                       numbers (whether it is at work; whether it is to be called again), buffers
+//   again()             has `next` called in the next turn of the event loop; or in the same turn,
+//                       behind the one at work, where state[1] is set and nothing else is alive
+//   read(7, offset)     reads into `input`: bytes; 0: the host has gone
+//   answer(8, length)   writes an answer out of `output`, with what unread() says in its head:
+//                       whether something is unread; -1: the host has gone
+//   began()             a call begins whose processor time may be asked for
+//   spent()             … microseconds of it since then; -1: it has waited for something
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,6 +35,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "channel.h"
 #include "descriptors.h"
 #include "host.h"
 #include "pages.h"
@@ -203,16 +213,9 @@ napi_value tell_stacks(napi_env, napi_callback_info) {
   return nullptr;
 }
 
-// Where the function put something other than our pipe in place, nobody can tell: unread.
-bool lies_unread(int descriptor) {
-  int bytes = 0;
-  if (::ioctl(descriptor, FIONREAD, &bytes) == 0) return bytes > 0;
-  return errno != EBADF;
-}
-
 napi_value unread(napi_env env, napi_callback_info) {
   napi_value out = nullptr;
-  napi_get_boolean(env, lies_unread(STDOUT_FILENO) || lies_unread(4), &out);
+  napi_get_boolean(env, fork::output_unread(), &out);
   return out;
 }
 
@@ -240,5 +243,11 @@ napi_register_module_v1(napi_env env, napi_value exports) {
   define(env, exports, "receive", receive);
   define(env, exports, "unread", unread);
   define(env, exports, "tellStacks", tell_stacks);
+  define(env, exports, "serve", fork::serve);
+  define(env, exports, "again", fork::again);
+  define(env, exports, "read", fork::read_events);
+  define(env, exports, "answer", fork::write_answer);
+  define(env, exports, "began", fork::began);
+  define(env, exports, "spent", fork::spent);
   return exports;
 }

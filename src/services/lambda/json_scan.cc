@@ -1,5 +1,7 @@
 #include "services/lambda/json_scan.h"
 
+#include <bit>
+#include <cstring>
 #include <vector>
 
 namespace mayfly::lambda {
@@ -134,9 +136,30 @@ class Scanner {
     return true;
   }
 
+  // Past what a string holds without further ado, eight bytes at a time: neither the quote nor a
+  // backslash, no control character, nothing beyond ASCII.
+  void plain_characters() {
+    static_assert(std::endian::native == std::endian::little);
+    constexpr std::uint64_t ones = 0x0101010101010101;
+    while (text_.size() - at_ >= sizeof(std::uint64_t)) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, text_.data() + at_, sizeof word);
+      std::uint64_t quote = word ^ (ones * '"');
+      std::uint64_t slash = word ^ (ones * '\\');
+      std::uint64_t marks =
+          ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | (word - ones * 0x20) | word;
+      marks &= ones * 0x80;
+      if (marks != 0) {  // what is marked above the lowest mark may be plain after all
+        at_ += static_cast<std::size_t>(std::countr_zero(marks)) / 8;
+        return;
+      }
+      at_ += sizeof word;
+    }
+  }
+
   bool string() {
     ++at_;
-    while (at_ < text_.size()) {
+    while (plain_characters(), at_ < text_.size()) {
       auto byte = static_cast<unsigned char>(text_[at_]);
       if (byte == '"') {
         ++at_;

@@ -1,7 +1,6 @@
 #include "services/lambda/lineage.h"
 
-#include <fmt/format.h>
-
+#include <array>
 #include <charconv>
 #include <cstdint>
 
@@ -15,10 +14,16 @@ constexpr std::size_t hash_digits = 8;
 constexpr int count_max = 1'000'000;
 
 // FNV-1a: short, the same after every start, and nobody gains by a collision.
-std::string hash_of(std::string_view arn) {
+using Digits = std::array<char, hash_digits>;
+Digits hex_of(std::uint32_t value) {
+  Digits out{};
+  for (std::size_t i = out.size(); i-- > 0; value >>= 4) out[i] = "0123456789abcdef"[value & 15];
+  return out;
+}
+Digits hash_of(std::string_view arn) {
   std::uint32_t hash = 2166136261u;
   for (char c : arn) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
-  return fmt::format("{:08x}", hash);
+  return hex_of(hash);
 }
 
 bool read_count(std::string_view text, int& count) {
@@ -41,32 +46,48 @@ bool count_up(std::string_view list, std::string_view hash, std::string& out, in
       invocations = count + 1;
       continue;
     }
-    out += fmt::format("{},", entry);
+    out.append(entry).push_back(',');
   }
   return true;
 }
 
 }  // namespace
 
+std::string fresh_trace(Random& random, WallTime now) {
+  auto seconds = std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
+  Digits digits = hex_of(static_cast<std::uint32_t>(seconds));
+  std::string out;
+  out.reserve(128);
+  out.append("Root=1-").append(digits.data(), digits.size()).append("-");
+  // Two draws, each as short as identifiers are: those come from memory.
+  out.append(random.hex(12)).append(";Parent=").append(random.hex(8));
+  return out.append(";Sampled=0");
+}
+
 Hop next_hop(std::string_view header, std::string_view arn, std::string_view fresh) {
   constexpr std::string_view key = "Lineage=";
-  std::string hash = hash_of(arn);
+  auto digits = hash_of(arn);
+  std::string_view hash(digits.data(), digits.size());
   std::string others;
   Hop out;
+  out.header.reserve(header.size() + fresh.size() + 32);
   std::string_view rest = header;
   while (!rest.empty()) {
     std::string_view field = rest.substr(0, rest.find(';'));
     rest.remove_prefix(std::min(rest.size(), field.size() + 1));
     if (!field.starts_with(key)) {
-      out.header += fmt::format("{};", field);
+      out.header.append(field).push_back(';');
     } else if (!count_up(field.substr(key.size()), hash, others, out.invocations)) {
       others.clear();
       out.invocations = 0;
     }
   }
-  if (out.header.empty()) out.header = fmt::format("{};", fresh);
+  if (out.header.empty()) out.header.append(fresh).push_back(';');
   out.invocations = std::max(out.invocations, 1);
-  out.header += fmt::format("{}{}{}:{}", key, others, hash, out.invocations);
+  std::array<char, 16> count{};
+  auto end = std::to_chars(count.data(), count.data() + count.size(), out.invocations).ptr;
+  out.header.append(key).append(others).append(hash).push_back(':');
+  out.header.append(count.data(), end);
   return out;
 }
 

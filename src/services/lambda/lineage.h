@@ -10,6 +10,9 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
+#include "base/random.h"
+
 namespace mayfly::lambda {
 
 // The header for an invocation of `arn` that was asked for with `header`. Without one a header is
@@ -18,6 +21,7 @@ struct Hop {
   std::string header;
   int invocations = 0;  // of this function in the chain, with this one
 };
+std::string fresh_trace(Random& random, WallTime now);
 Hop next_hop(std::string_view header, std::string_view arn, std::string_view fresh);
 
 }  // namespace mayfly::lambda

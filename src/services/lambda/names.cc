@@ -8,15 +8,24 @@ namespace mayfly::lambda {
 
 namespace {
 
-std::vector<std::string_view> split(std::string_view text) {
-  std::vector<std::string_view> parts;
-  while (true) {
-    auto colon = text.find(':');
-    parts.push_back(text.substr(0, colon));
-    if (colon == text.npos) return parts;
-    text.remove_prefix(colon + 1);
+// What stands between colons; of more than any name has, the last holds the rest.
+class Parts {
+ public:
+  explicit Parts(std::string_view text) {
+    while (count_ < parts_.size()) {
+      auto colon = count_ + 1 < parts_.size() ? text.find(':') : text.npos;
+      parts_[count_++] = text.substr(0, colon);
+      if (colon == text.npos) return;
+      text.remove_prefix(colon + 1);
+    }
   }
-}
+  std::size_t size() const { return count_; }
+  std::string_view operator[](std::size_t at) const { return parts_[at]; }
+
+ private:
+  std::array<std::string_view, 10> parts_;
+  std::size_t count_ = 0;
+};
 
 api::ApiError bad_name(std::string_view text) {
   return constraint(
@@ -29,19 +38,23 @@ api::ApiError bad_name(std::string_view text) {
 }  // namespace
 
 std::string FunctionRef::unqualified_arn() const {
-  return fmt::format("arn:aws:lambda:{}:{}:function:{}", scope.region.str(), scope.account.str(),
-                     name.str());
+  std::string out = "arn:aws:lambda:";
+  out.reserve(128);
+  out.append(scope.region.str()).append(":").append(scope.account.str());
+  return out.append(":function:").append(name.str());
 }
 
 std::string FunctionRef::arn() const {
   return qualifier.empty() ? unqualified_arn() : unqualified_arn() + ":" + qualifier;
 }
 
-ApiResult<FunctionRef> parse_function(std::string_view text, std::string_view qualifier,
-                                      const Scope& here) {
-  FunctionRef ref{.scope = here, .name = {}, .qualifier = {}};
-  auto parts = split(text);
+namespace {
+
+ApiResult<void> read_function(std::string_view text, std::string_view qualifier, const Scope& here,
+                              FunctionRef& ref) {
+  Parts parts(text);
   std::size_t at = 0;
+  ref.scope = here;
   if (parts.size() >= 7 && parts[0] == "arn" && parts[2] == "lambda" && parts[5] == "function") {
     ref.scope = {AccountId(std::string(parts[4])), Region(std::string(parts[3]))};
     at = 6;
@@ -52,7 +65,7 @@ ApiResult<FunctionRef> parse_function(std::string_view text, std::string_view qu
     at = 1;
   }
   if (parts.size() - at > 2) return refuse(bad_name(text));
-  ref.name = FunctionName(std::string(parts[at]));
+  ref.name.value = parts[at];
   if (parts.size() - at == 2) ref.qualifier = parts[at + 1];
   if (ref.name.str().size() > 64) {
     return refuse(constraint(ref.name.str(), "functionName",
@@ -71,12 +84,22 @@ ApiResult<FunctionRef> parse_function(std::string_view text, std::string_view qu
     }
     ref.qualifier = qualifier;
   }
-  return ref;
+  return {};
+}
+
+}  // namespace
+
+ApiResult<FunctionRef> parse_function(std::string_view text, std::string_view qualifier,
+                                      const Scope& here) {
+  ApiResult<FunctionRef> out(std::in_place);
+  auto read = read_function(text, qualifier, here, *out);
+  if (!read) out = std::unexpected(std::move(read).error());
+  return out;
 }
 
 ApiResult<LayerFamilyRef> parse_layer(std::string_view text, const Scope& here) {
   LayerFamilyRef ref{here, std::string(text)};
-  auto parts = split(text);
+  Parts parts(text);
   if (parts.size() == 7 && parts[0] == "arn" && parts[2] == "lambda" && parts[5] == "layer") {
     ref.scope = {AccountId(std::string(parts[4])), Region(std::string(parts[3]))};
     ref.name = parts[6];
@@ -93,7 +116,7 @@ ApiResult<LayerFamilyRef> parse_layer(std::string_view text, const Scope& here) 
 }
 
 std::optional<LayerRefArn> parse_layer_version_arn(std::string_view arn) {
-  auto parts = split(arn);
+  Parts parts(arn);
   if (parts.size() != 8 || parts[0] != "arn" || parts[2] != "lambda" || parts[5] != "layer" ||
       !functions::valid_layer_name(parts[6])) {
     return std::nullopt;

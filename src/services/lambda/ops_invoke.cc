@@ -39,7 +39,7 @@ Service::Answer Service::invoke(Call& call, Record input) {
         constraint(type, "invocationType",
                    "Member must satisfy enum value set: [RequestResponse, Event, DryRun]"));
   }
-  CO_TRY_ASSIGN(Invocation ready, co_await prepare(ref, call.deadline));
+  CO_TRY_ASSIGN(Invocation ready, co_await prepare(std::move(ref), call.deadline));
   invoke::Request request{.event = std::move(event),
                           .invoked_arn = ready.invoked_arn,
                           .want_log_tail = in.log_type().value_or("") == "Tail",

@@ -124,7 +124,9 @@ Service::Answer Service::get_policy(Call& call, Record input) {
 
 std::vector<guard::PolicyStatement> Service::statements(std::string_view resource_arn) {
   std::vector<guard::PolicyStatement> out;
-  if (auto layer = parse_layer_version_arn(resource_arn)) {
+  bool names_layer = resource_arn.find(":layer:") != resource_arn.npos;
+  auto layer = names_layer ? parse_layer_version_arn(resource_arn) : std::nullopt;
+  if (layer) {
     const auto* found = deps_.registry.find_layer(layer->scope, layer->name, layer->version);
     if (!found) return out;
     for (const auto& one : found->permissions) out.push_back(guard_statement(one, resource_arn));
@@ -138,8 +140,8 @@ std::vector<guard::PolicyStatement> Service::statements(std::string_view resourc
   if (!ref) return out;
   const Function* function = deps_.registry.find(ref->scope, ref->name);
   if (!function) return out;
-  for (const auto& one : of_qualifier(*function, ref->qualifier)) {
-    out.push_back(guard_statement(one, resource_arn));
+  for (const auto& one : function->permissions) {
+    if (one.qualifier == ref->qualifier) out.push_back(guard_statement(one, resource_arn));
   }
   return out;
 }

@@ -7,11 +7,9 @@ namespace mayfly::lambda {
 
 ApiResult<std::string> Service::follow_chain(const FunctionRef& ref,
                                              std::string_view header) const {
-  auto seconds = std::chrono::floor<std::chrono::seconds>(deps_.loop.clock().platform());
   std::string fresh;
   if (header.empty()) {
-    fresh = fmt::format("Root=1-{:08x}-{};Parent={};Sampled=0", seconds.time_since_epoch().count(),
-                        deps_.random.hex(12), deps_.random.hex(8));
+    fresh = fresh_trace(deps_.random, deps_.loop.clock().platform());
   }
   Hop hop = next_hop(header, ref.unqualified_arn(), fresh);
   if (hop.invocations <= limits::recursive_invocations) return std::move(hop.header);

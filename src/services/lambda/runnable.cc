@@ -135,8 +135,11 @@ io::Task<Result<invoke::Runnable>> Service::runnable(FunctionRef ref,
 }
 
 io::Task<ApiResult<Service::Invocation>> Service::prepare(FunctionRef ref, Deadline deadline) {
-  auto active = co_await wait_active(ref, deadline);
-  if (!active) co_return refuse(from(active.error()));
+  const auto* waits = deps_.registry.find(ref.scope, ref.name);
+  if (waits && waits->latest.state == functions::State::pending) {
+    auto active = co_await wait_active(ref, deadline);
+    if (!active) co_return refuse(from(active.error()));
+  }
   auto resolved = deps_.registry.resolve(ref.scope, ref.name, ref.qualifier, deps_.random);
   if (!resolved) co_return refuse(function_not_found(ref.arn()));
   if (auto ready = check_initialised(*resolved->version); !ready) {
@@ -146,13 +149,16 @@ io::Task<ApiResult<Service::Invocation>> Service::prepare(FunctionRef ref, Deadl
   out.invoked_arn = resolved->invoked_arn;
   out.version = resolved->version->version;
   // Warm calls find what was prepared before; a change of the function forgets it.
-  auto known = prepared_.find({ref.scope, ref.name});
+  std::pair key(std::move(ref.scope), std::move(ref.name));
+  auto known = prepared_.find(key);
   if (known != prepared_.end()) {
     if (auto at = known->second.find(out.version); at != known->second.end()) {
       out.runnable = at->second;
       co_return out;
     }
   }
+  ref.scope = std::move(key.first);
+  ref.name = std::move(key.second);
   std::string revision = resolved->version->revision_id;
   auto ready = co_await runnable(ref, *resolved);
   if (!ready) co_return refuse(from(ready.error()));

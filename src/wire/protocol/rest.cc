@@ -276,12 +276,25 @@ void encode_bound(const Record& output, HttpResponseParts& response) {
   }
 }
 
+namespace {
+
+// Most members that travel beside the body are.
+bool is_absent(const Member& member, const HttpRequestParts& request) {
+  if (member.location == Location::query) return request.query.empty();
+  if (member.location != Location::header) return false;
+  return std::ranges::none_of(request.headers, [&](const auto& field) {
+    return field.first.size() == member.wire_name.size() && iequals(field.first, member.wire_name);
+  });
+}
+
+}  // namespace
+
 Result<Record> decode_rest(const CodecOperation& operation, const HttpRequestParts& request) {
   TRY_ASSIGN(Record record, decode_payload(operation, request));
   const Shape& input = *operation.input;
   for (std::size_t i = 0; i < input.members.size(); ++i) {
     const Member& member = input.members[i];
-    if (member.location == Location::body) continue;
+    if (member.location == Location::body || is_absent(member, request)) continue;
     auto value = bound_value(operation, member, request);
     if (!value) return in_member(std::move(value).error(), member.wire_name);
     record.slots[i] = *std::move(value);
