@@ -28,7 +28,8 @@ def busy_time(guest):
     for number in range(8):
         guest.send(json.dumps({"n": number}).encode())
         assert guest.numbered()[1] == RESPONSE
-        least = 1000 if number % 2 else 5000  # of the former, threads of the interpreter have a part
+        # Of the former, threads of the interpreter have a part.
+        least = 1000 if number % 2 else 5000
         assert guest.busy_micros >= least, (number, guest.busy_micros)
     for _ in range(100):
         guest.send(b'{"n": -1}')
