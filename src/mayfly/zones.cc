@@ -4,11 +4,13 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/limits.h"
+
 namespace mayfly {
 
 namespace {
 
-constexpr std::size_t file_bytes = 64 * 1024;  // the largest of tzdata's have some 4 KiB
+constexpr std::size_t file_bytes = 64 * limits::kib;  // the largest of tzdata's have some 4 KiB
 
 // Names only: no way out of the folder, none of its other files ("leap-seconds.list", "right/…"
 // with leap seconds, "posix/…").

@@ -22,7 +22,7 @@ Result<Record> read_record(const Shape& shape, const Json& json, const std::stri
   if (object == nullptr) return wrong(path.empty() ? "the input" : path, "an object");
   Record out(shape);
   for (const auto& [name, value] : *object) {
-    std::string at = path.empty() ? name : path + "." + name;
+    std::string at = path.empty() ? name : fmt::format("{}.{}", path, name);
     auto member = std::ranges::find_if(
         shape.members, [&](const Member& one) { return same_name(one.name, name); });
     if (member == shape.members.end()) {
@@ -52,7 +52,7 @@ Result<Value> read_map(const Shape& shape, const Json& json, const std::string& 
   if (object == nullptr) return wrong(path, "an object");
   Map out;
   for (const auto& [name, value] : *object) {
-    TRY_ASSIGN(auto read, value_of(*shape.element->shape, value, path + "." + name));
+    TRY_ASSIGN(auto read, value_of(*shape.element->shape, value, fmt::format("{}.{}", path, name)));
     out.emplace_back(name, std::move(read));
   }
   return Value(std::move(out));

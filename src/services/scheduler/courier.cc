@@ -103,7 +103,8 @@ io::Task<std::optional<Failure>> Courier::deliver(Run run, Target target) const 
                             .payload = payload_of(run, target),
                             .sender = sender_of(run, target),
                             .trace_header = {},
-                            .group_id = target.message_group};
+                            .group_id = target.message_group,
+                            .wait = run.alone && service == "lambda"};
   if (service == "events") {
     // A bus makes an event of it, with the input as its detail.
     delivery.attributes = {{"source", "String", target.source},
@@ -111,6 +112,12 @@ io::Task<std::optional<Failure>> Courier::deliver(Run run, Target target) const 
                            {"resources", "String", Json::array({run.ref.arn()}).dump()}};
   }
   auto done = co_await switchboard_.push(std::move(delivery));
+  if (done && done->kind == events::Outcome::Kind::function_error) {
+    constexpr std::size_t shown = 1024;
+    co_return Failure{.code = done->error_type.empty() ? "FunctionError" : done->error_type,
+                      .message = done->payload.substr(0, shown),
+                      .of_function = true};
+  }
   if (done) co_return std::nullopt;
   co_return Failure{.code = code_of(done.error(), service),
                     .message = done.error().message,

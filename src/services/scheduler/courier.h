@@ -14,7 +14,8 @@ namespace mayfly::services::scheduler {
 struct Failure {
   std::string code;
   std::string message;
-  bool final = false;  // no later attempt can go better
+  bool final = false;        // no later attempt can go better
+  bool of_function = false;  // the target was a function that ran and failed
 };
 
 class Courier {

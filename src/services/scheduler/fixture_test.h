@@ -20,9 +20,10 @@ class NotingTarget final : public events::Target {
     got.push_back(std::move(delivery));
     while (hold) co_await lot->park();
     if (refuse) co_return std::unexpected(*refuse);
-    co_return events::Outcome{};
+    co_return outcome;
   }
   std::vector<events::Delivery> got;
+  events::Outcome outcome;
   std::optional<Error> refuse;
   bool hold = false;
   io::ParkingLot* lot = nullptr;
@@ -143,12 +144,11 @@ struct Bench {
   bool there(std::string name) {
     return code("GetSchedule", model::GetScheduleInput().set_name(name)) == "(success)";
   }
-  void tag_missed(std::string value) {
-    ok<model::TagResourceOutput>(
-        "TagResource",
-        model::TagResourceInput()
-            .set_resource_arn(GroupRef{scope, "default"}.arn())
-            .set_tags({model::Tag().set_key("mayfly:missed-runs").set_value(value)}));
+  void tag(std::string name, std::string value) {
+    ok<model::TagResourceOutput>("TagResource",
+                                 model::TagResourceInput()
+                                     .set_resource_arn(GroupRef{scope, "default"}.arn())
+                                     .set_tags({model::Tag().set_key(name).set_value(value)}));
   }
   // The outcomes of the last runs, newest first.
   std::string outcomes(std::string name) {

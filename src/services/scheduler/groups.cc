@@ -49,6 +49,11 @@ Missed Group::missed() const {
   return tag == tags.end() ? Missed::all : parse_missed(tag->second).value_or(Missed::all);
 }
 
+Overlap Group::overlap() const {
+  auto tag = tags.find(std::string(overlap_tag));
+  return tag == tags.end() ? Overlap::allow : parse_overlap(tag->second).value_or(Overlap::allow);
+}
+
 io::Task<Result<>> Groups::load() {
   CO_TRY_ASSIGN(auto born, store_.get(born_key));
   if (born) {

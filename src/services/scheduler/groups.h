@@ -22,8 +22,9 @@ struct Group {
   bool deleting = false;
   Tags tags{};
   std::string token{};  // the ClientToken that made it
-  // As its tag says.
+  // As its tags say.
   Missed missed() const;
+  Overlap overlap() const;
 };
 
 class Groups {

@@ -220,6 +220,9 @@ ApiResult<void> check_tags(const Tags& tags) {
     if (name == missed_tag && !parse_missed(value)) {
       return invalid(fmt::format("The tag {} must be all, once or skip, not '{}'.", name, value));
     }
+    if (name == overlap_tag && !parse_overlap(value)) {
+      return invalid(fmt::format("The tag {} must be allow or skip, not '{}'.", name, value));
+    }
   }
   return {};
 }

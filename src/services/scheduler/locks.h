@@ -15,7 +15,8 @@ class KeyLocks {
  public:
   class Held {
    public:
-    Held(Held&& other) noexcept : locks_(std::exchange(other.locks_, nullptr)), key_(other.key_) {}
+    Held(Held&& other) noexcept
+        : locks_(std::exchange(other.locks_, nullptr)), key_(std::move(other.key_)) {}
     Held& operator=(Held&&) = delete;
     ~Held() {
       if (locks_ != nullptr) locks_->give(key_);

@@ -262,6 +262,7 @@ TEST_CASE("tags of groups") {
   };
   CHECK(tag("a", "1") == "(success)");
   CHECK(tag("mayfly:missed-runs", "never") == "ValidationException");
+  CHECK(tag("mayfly:overlap", "never") == "ValidationException");
   CHECK(tag("aws:x", "1") == "ValidationException");
   CHECK(tag("mayfly:missed-runs", "once") == "(success)");
   CHECK(b.scheduler->groups().find({b.scope, "default"})->missed() == Missed::once);

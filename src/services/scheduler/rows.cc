@@ -17,6 +17,8 @@ std::string run_key(std::int64_t try_ms, std::string_view id) {
   return fmt::format("{}{:015}/{}", run_prefix, std::max<std::int64_t>(try_ms, 0), id);
 }
 
+std::string open_key(const ScheduleRef& ref) { return "open/" + ref.path(); }
+
 std::string history_prefix(const ScheduleRef& ref) {
   return fmt::format("history/{}/", ref.path());
 }
@@ -66,6 +68,7 @@ std::string encode(const Run& run) {
                            {"attempt", run.attempt},
                            {"number", run.number}});
   if (run.last) out["last"] = true;
+  if (run.alone) out["alone"] = true;
   if (run.target) out["target"] = target_json(*run.target);
   return out.dump();
 }
@@ -87,6 +90,7 @@ Result<Run> decode_run(std::string_view key, std::string_view bytes) {
   out.attempt = json.int_or("attempt", 1);
   out.number = json.int_or("number", 0);
   out.last = json.bool_or("last", false);
+  out.alone = json.bool_or("alone", false);
   if (const auto* target = json.find("target")) out.target = target_of(*target);
   return out;
 }

@@ -6,6 +6,7 @@
 //   next/ACCOUNT/REGION/GROUP/NAME          → when it is due next, and for which time
 //   due/TIME/ACCOUNT/REGION/GROUP/NAME      → nothing: the same in the order of time
 //   run/TIME/ID                             → a run its target has not got yet, to be tried then
+//   open/ACCOUNT/REGION/GROUP/NAME          → the run beside which no other is to begin
 //   history/ACCOUNT/REGION/GROUP/NAME/SLOT  → one of the last runs, how it ended
 //
 // TIME is in milliseconds since the epoch, 15 digits.
@@ -27,6 +28,7 @@ std::string schedule_key(const ScheduleRef& ref);
 std::string next_key(const ScheduleRef& ref);
 std::string due_key(std::int64_t due_ms, const ScheduleRef& ref);
 std::string run_key(std::int64_t try_ms, std::string_view id);
+std::string open_key(const ScheduleRef& ref);
 std::string history_prefix(const ScheduleRef& ref);
 std::string history_key(const ScheduleRef& ref, std::int64_t number);  // of a run; slots go round
 
@@ -57,6 +59,7 @@ struct Run {
   std::int64_t attempt = 1;        // that is to be made
   std::int64_t number = 0;         // of the schedule's runs
   bool last = false;               // the schedule is complete with it
+  bool alone = false;              // it has an open/ row, and its function is waited for
   std::optional<Target> target{};  // as it was when the run began; nullopt: the schedule's
 };
 std::string encode(const Run& run);

@@ -168,7 +168,7 @@ TEST_CASE("missed runs: all within their age, once, or none") {
        std::map<std::string, std::size_t>{{"all", 61}, {"once", 2}, {"skip", 2}}) {
     CAPTURE(policy);
     Bench b;
-    b.tag_missed(policy);
+    b.tag("mayfly:missed-runs", policy);
     b.create(Bench::ask("s", "rate(1 minutes)"));
     b.pass(0s);
     CHECK(b.runs() == 1);
@@ -249,6 +249,40 @@ TEST_CASE("targets that take long hold up nobody else for long") {
   CHECK(b.runs() == 1);
   CHECK(b.scheduler->totals().under_way == limits::schedule_flying);
   CHECK(b.scheduler->totals().delivered == 1);
+}
+
+TEST_CASE("no run beside another, where the group says so") {
+  Bench b;
+  b.tag("mayfly:overlap", "skip");
+  b.function.hold = true;
+  b.create(Bench::ask("s", "rate(1 minutes)"));
+  b.pass(0s);
+  REQUIRE(b.runs() == 1);
+  CHECK(b.function.got[0].wait);
+  b.live(120s, 60s);
+  CHECK(b.runs() == 1);
+  CHECK(b.rows("open/") == 1);
+  b.function.hold = false;
+  b.lot.wake_all();
+  b.loop.run_ready();
+  CHECK(b.rows("open/") == 0);
+  CHECK(b.outcomes("s") == "overlapped overlapped delivered");
+  b.pass(60s);
+  CHECK(b.runs() == 2);
+}
+
+TEST_CASE("a function that is waited for and fails is called three times") {
+  Bench b;
+  b.tag("mayfly:overlap", "skip");
+  b.function.outcome.kind = events::Outcome::Kind::function_error;
+  b.function.outcome.error_type = "ValueError";
+  b.create(Bench::ask("s", "at(2026-01-01T00:01:00)"));
+  b.pass(60s);
+  b.live(60s);
+  CHECK(b.runs() == 3);
+  CHECK(b.outcomes("s") == "failed");
+  CHECK(b.rows("open/") == 0);
+  CHECK(b.rows("run/") == 0);
 }
 
 TEST_CASE("a disk that is full for a while loses nothing") {

@@ -169,12 +169,20 @@ io::Task<Result<std::size_t>> Runner::claim(std::size_t most) {
   CO_TRY(co_await schedules_.deps().store.commit(std::move(batch)));
   for (auto& claim : claims) {
     // What has not begun when the server ends is begun after its next start.
-    if (claim.run && !stopped_) fly(*std::move(claim.run), std::move(claim.schedule));
-    if (claim.complete && !stopped_) {
+    if (stopped_) continue;
+    if (claim.run) {
+      fly(*std::move(claim.run), std::move(claim.schedule));
+    } else if (claim.complete) {
       tasks_.spawn(remove_complete(claim.ref, claim.schedule->id));
     }
   }
   co_return rows.size();
+}
+
+Result<bool> Runner::overlaps(const DueRow& row, const Group& group) const {
+  if (group.overlap() == Overlap::allow) return false;
+  TRY_ASSIGN(auto open, schedules_.deps().store.get(open_key(row.ref)));
+  return open.has_value();
 }
 
 Result<> Runner::claim_one(const DueRow& row, store::Batch& batch, std::vector<Claim>& claims) {
@@ -203,15 +211,16 @@ Result<> Runner::claim_one(const DueRow& row, store::Batch& batch, std::vector<C
   const Target& target = schedule->target;
   Turn turn =
       take_turn(*times, next.at, row.due_ms, now_ms(), target.max_age_seconds, group->missed());
-  if (turn.missed) {
+  auto leave_out = [&](std::int64_t at, std::string_view outcome) {
     ++totals_.missed;
-    batch.puts.push_back(
-        {history_key(row.ref, next.runs),
-         wire::Json::object(
-             {{"number", next.runs}, {"scheduled", *turn.missed}, {"outcome", "missed"}})
-             .dump()});
+    auto entry =
+        wire::Json::object({{"number", next.runs}, {"scheduled", at}, {"outcome", outcome}});
+    batch.puts.push_back({history_key(row.ref, next.runs), entry.dump()});
     ++next.runs;
-  }
+  };
+  if (turn.missed) leave_out(*turn.missed, "missed");
+  TRY_ASSIGN(bool overlapped, overlaps(row, *group));
+  if (turn.run && overlapped) leave_out(*std::exchange(turn.run, std::nullopt), "overlapped");
   if (turn.run) {
     Run run{.id = deps.random.hex(8),
             .ref = row.ref,
@@ -220,7 +229,9 @@ Result<> Runner::claim_one(const DueRow& row, store::Batch& batch, std::vector<C
             .due_ms = *turn.run == next.at ? row.due_ms : *turn.run * 1000,
             .try_ms = now_ms(),
             .number = next.runs++,
-            .last = !turn.next};
+            .last = !turn.next,
+            .alone = group->overlap() == Overlap::skip};
+    if (run.alone) batch.puts.push_back({open_key(row.ref), run.id});
     if (schedule->delete_after_completion) run.target = target;
     batch.puts.push_back({run_key(run.try_ms, run.id), encode(run)});
     claim.run = std::move(run);

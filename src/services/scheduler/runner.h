@@ -48,6 +48,7 @@ class Runner {
   std::size_t room() const;
   Result<std::vector<DueRow>> due_rows(std::size_t most) const;
   io::Task<Result<std::size_t>> claim(std::size_t most);
+  Result<bool> overlaps(const DueRow& row, const Group& group) const;
   Result<> claim_one(const DueRow& row, store::Batch& batch, std::vector<Claim>& claims);
   Result<std::size_t> take_runs(std::size_t most);
   void fly(Run run, std::optional<Schedule> schedule);
@@ -57,6 +58,8 @@ class Runner {
   io::Task<bool> retry(const Run& run, const Target& target, const Failure& failure,
                        std::string& exhausted);
   io::Task<void> remove_complete(ScheduleRef ref, std::string id);
+  // Of a run that is at its end, its own rows.
+  static void forget(const Run& run, store::Batch& batch);
   io::Task<void> keep(store::Batch batch);
   std::int64_t now_ms() const;
 

@@ -20,6 +20,11 @@ std::int64_t backoff_ms(std::int64_t attempt, Random& random) {
 
 }  // namespace
 
+void Runner::forget(const Run& run, store::Batch& batch) {
+  batch.deletes.push_back(run_key(run.try_ms, run.id));
+  if (run.alone) batch.deletes.push_back(open_key(run.ref));
+}
+
 io::Task<void> Runner::deliver(Run run, std::optional<Schedule> schedule) {
   std::int64_t began = now_ms();
   if (!run.target && !schedule) {
@@ -30,7 +35,7 @@ io::Task<void> Runner::deliver(Run run, std::optional<Schedule> schedule) {
   if (!run.target && !schedule) {
     // Deleted before it was tried once.
     store::Batch batch;
-    batch.deletes.push_back(run_key(run.try_ms, run.id));
+    forget(run, batch);
     co_await keep(std::move(batch));
   } else {
     Target target = run.target ? *run.target : schedule->target;
@@ -46,7 +51,11 @@ io::Task<bool> Runner::retry(const Run& run, const Target& target, const Failure
   if (failure.final) co_return false;
   Run again = run;
   again.try_ms = now_ms() + backoff_ms(run.attempt, schedules_.deps().random);
-  if (run.attempt > target.max_retries) exhausted = "MaximumRetryAttempts";
+  // As often as a function that fails is called anew when nobody waits for it.
+  std::int64_t most = failure.of_function
+                          ? std::min<std::int64_t>(target.max_retries, limits::async_retries)
+                          : target.max_retries;
+  if (run.attempt > most) exhausted = "MaximumRetryAttempts";
   if (again.try_ms - run.due_ms > target.max_age_seconds * 1000) {
     exhausted = "MaximumEventAgeInSeconds";
   }
@@ -91,7 +100,7 @@ io::Task<void> Runner::settle(Run run, const Target& target, std::optional<Failu
   // With the lock: a schedule that was given further times meanwhile is not complete.
   auto held = co_await schedules_.locks().take(run.ref.path());
   store::Batch batch;
-  batch.deletes.push_back(run_key(run.try_ms, run.id));
+  forget(run, batch);
   auto schedule = schedules_.find(run.ref);
   bool there = schedule && *schedule && (*schedule)->id == run.schedule_id;
   auto next = there ? schedules_.next_of(run.ref) : Next{};

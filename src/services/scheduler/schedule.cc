@@ -151,6 +151,12 @@ std::optional<Missed> parse_missed(std::string_view text) {
   return std::nullopt;
 }
 
+std::optional<Overlap> parse_overlap(std::string_view text) {
+  if (text == "allow") return Overlap::allow;
+  if (text == "skip") return Overlap::skip;
+  return std::nullopt;
+}
+
 Turn take_turn(const Times& times, std::int64_t at, std::int64_t due_ms, std::int64_t now_ms,
                std::int64_t max_age_seconds, Missed missed) {
   Turn out;

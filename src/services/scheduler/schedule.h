@@ -91,6 +91,14 @@ enum class Missed {
 inline constexpr std::string_view missed_tag = "mayfly:missed-runs";
 std::optional<Missed> parse_missed(std::string_view text);
 
+// What becomes of a time that comes while a run of its schedule is under way.
+enum class Overlap {
+  allow,  // it is run beside it; a run has ended when its target has it
+  skip,   // it is not run; functions are waited for
+};
+inline constexpr std::string_view overlap_tag = "mayfly:overlap";
+std::optional<Overlap> parse_overlap(std::string_view text);
+
 // What is to be done about a time that has come.
 struct Turn {
   std::optional<std::int64_t> run;     // the time to run for

@@ -90,6 +90,7 @@ Result<> Schedules::collect(const ScheduleRef& ref, store::Batch& batch) const {
   TRY_ASSIGN(auto next, next_of(ref));
   if (next.due_ms) batch.deletes.push_back(due_key(*next.due_ms, ref));
   batch.deletes.push_back(next_key(ref));
+  batch.deletes.push_back(open_key(ref));
   batch.deletes.push_back(schedule_key(ref));
   TRY_ASSIGN(auto history, deps_.store.scan(history_prefix(ref), "", limits::schedule_history));
   for (auto& row : history) batch.deletes.push_back(std::move(row.key));

@@ -17,8 +17,8 @@ api::Service make_scheduler_service(Scheduler& scheduler);
 //   {"due":1800000000000,"scheduled":1800000000,"runs":[{"number":6,"scheduled":…,"id":"…",
 //    "attempts":1,"began":…,"ended":…,"outcome":"delivered"},…]}
 //
-// Outcomes: delivered, failed (with code, message, and deadLetter where there is such a queue) and
-// missed. Times are seconds (scheduled) and milliseconds (the others) since the epoch.
+// Outcomes: delivered, failed (with code, message, and deadLetter where there is such a queue),
+// missed and overlapped. Times are since the epoch: seconds (scheduled), milliseconds (others).
 Result<std::optional<std::string>> runs_json(Scheduler& scheduler, std::string_view arn);
 
 // --- for the handlers (ops_*.cc) ---

@@ -96,7 +96,8 @@ class Restart(Compat):
             boto_client(server.url, "sqs").create_queue(QueueName="late")
             clock(server.url, advance="600s")
             self.eventually(lambda: self.waiting(server.url, "often") == 12)
-            self.eventually(lambda: self.waiting(server.url, "late") == 1)
+            self.eventually(lambda: clock(server.url, advance="10s") and
+                            self.waiting(server.url, "late") == 1)
         finally:
             server.stop()
 

@@ -4,6 +4,7 @@ import datetime
 import json
 import pathlib
 import sys
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness import main
@@ -148,9 +149,7 @@ class Runs(Scheduling):
             "RetryPolicy": {"MaximumRetryAttempts": 2}})
         self.advance(61)
         self.assertEqual(self.drain(url), [])
-        for _ in range(3):
-            self.advance(10)
-        (letter,) = self.messages(url, 1)
+        (letter,) = self.messages(url, 1, step=10)
         self.assertEqual(json.loads(letter["Body"]), {"a": 1})
         got = {key: one["StringValue"] for key, one in letter["MessageAttributes"].items()}
         self.assertEqual(got["ERROR_CODE"], "ResourceNotFoundException")
@@ -169,8 +168,7 @@ class Runs(Scheduling):
         self.advance(60)
         url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
         self.addCleanup(self.sqs.delete_queue, QueueUrl=url)
-        self.advance(600)
-        self.messages(url, 1)
+        self.messages(url, 1, step=10)
 
     def test_universal_targets(self):
         url, _ = self.queue()
@@ -221,6 +219,25 @@ class Runs(Scheduling):
         self.advance(60)
         (got,) = self.messages(url, 1)
         self.assertEqual(got["Attributes"]["MessageGroupId"], "g")
+
+    def test_no_run_beside_another(self):
+        group = self.name("g")
+        self.scheduler.create_schedule_group(Name=group, Tags=[
+            {"Key": "mayfly:overlap", "Value": "skip"}])
+        self.addCleanup(self.scheduler.delete_schedule_group, Name=group)
+        function = self.create(files={"lambda_function.py": (
+            "import time\ndef lambda_handler(event, context):\n    time.sleep(2)\n")}, Timeout=30)
+        arn = f"arn:aws:lambda:us-east-1:000000000000:function:{function}"
+        name = self.schedule("rate(1 minutes)", arn, GroupName=group)
+        self.eventually(lambda: self.busy(function))
+        self.advance(60)
+        self.eventually(lambda: len(self.runs(name, group)) == 2)
+        outcomes = [run["outcome"] for run in self.runs(name, group)]
+        self.assertEqual(outcomes, ["overlapped", "delivered"])
+
+    def busy(self, function):
+        with urllib.request.urlopen(self.server.url + "/_mayfly/health", timeout=30) as answer:
+            return json.loads(answer.read())["busy"]
 
     def test_seconds_beyond_the_cloud(self):
         url, arn = self.queue()

@@ -114,11 +114,14 @@ class Scheduling(Compat):
                 {"Id": str(i), "ReceiptHandle": one["ReceiptHandle"]}
                 for i, one in enumerate(messages)])
 
-    def messages(self, url, count):
-        """Waits for `count` messages, and that there are no more."""
+    def messages(self, url, count, step=0):
+        """Waits for `count` messages, and that there are no more; time goes on by `step` seconds at
+        each look, for what is tried again."""
         found = []
 
         def enough():
+            if step:
+                self.advance(step)
             found.extend(self.drain(url))
             return len(found) >= count
         self.eventually(enough)
