@@ -31,6 +31,7 @@ struct FakeFeed final : events::Feed {
     out.more = out.items.size() == most;
     return out;
   }
+  Result<std::int64_t> extend(std::string_view) override { return INT64_MAX; }
   io::Task<Result<>> acknowledge(std::vector<std::string> handles) override {
     for (auto& one : handles) acknowledged.push_back(std::move(one));
     co_return Result<>{};
@@ -63,7 +64,7 @@ constexpr std::string_view function_arn = "arn:aws:lambda:us-east-1:123456789012
 struct Bench {
   Bench() {
     switchboard.add_source("sqs", [this](std::string_view) {
-      return events::Source{.feed = feed, .hidden_seconds = 30};
+      return events::Source{.feed = feed, .there = true, .hidden_seconds = 30};
     });
     switchboard.add_target("sqs", queue);
     switchboard.add_target("lambda", function);

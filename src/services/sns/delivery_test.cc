@@ -284,7 +284,7 @@ TEST_CASE("publish: bodies by protocol; batches in part") {
                             .set_message_structure("json"));
   bench.settle();
   CHECK(bench.queues.bodies() == "for queues");
-  auto entry = [](std::string id, std::string body) {
+  auto entry = [](const std::string& id, const std::string& body) {
     model::PublishBatchRequestEntry out;
     out.set_id(id).set_message(body);
     return out;

@@ -120,7 +120,7 @@ struct Bench {
     return answer ? "(success)" : answer.error().code + ": " + answer.error().message;
   }
 
-  std::string create(std::string name, std::map<std::string, std::string> attributes = {}) {
+  std::string create(const std::string& name, std::map<std::string, std::string> attributes = {}) {
     model::CreateTopicInput in;
     in.set_name(name);
     if (name.ends_with(".fifo")) attributes.emplace("FifoTopic", "true");
@@ -130,43 +130,44 @@ struct Bench {
   static std::string queue(std::string_view name, std::string_view owner = "123456789012") {
     return fmt::format("arn:aws:sqs:us-east-1:{}:{}", owner, name);
   }
-  static model::SubscribeInput subscription(std::string topic, std::string protocol,
-                                            std::string endpoint) {
+  static model::SubscribeInput subscription(const std::string& topic, const std::string& protocol,
+                                            const std::string& endpoint) {
     return model::SubscribeInput()
         .set_topic_arn(topic)
         .set_protocol(protocol)
         .set_endpoint(endpoint)
         .set_return_subscription_arn(true);
   }
-  std::string subscribe(std::string topic, std::string protocol, std::string endpoint,
-                        std::map<std::string, std::string> attributes = {}) {
-    auto in = subscription(std::move(topic), std::move(protocol), std::move(endpoint));
+  std::string subscribe(const std::string& topic, const std::string& protocol,
+                        const std::string& endpoint,
+                        const std::map<std::string, std::string>& attributes = {}) {
+    auto in = subscription(topic, protocol, endpoint);
     if (!attributes.empty()) in.set_attributes(attributes);
     return std::string(
         *ok<model::SubscribeResponse>("Subscribe", std::move(in)).subscription_arn());
   }
-  std::string raw(std::string topic, std::string name,
+  std::string raw(const std::string& topic, const std::string& name,
                   std::map<std::string, std::string> attributes = {}) {
     attributes["RawMessageDelivery"] = "true";
-    return subscribe(std::move(topic), "sqs", queue(name), attributes);
+    return subscribe(topic, "sqs", queue(name), attributes);
   }
-  static model::PublishInput message(std::string topic, std::string body) {
+  static model::PublishInput message(const std::string& topic, const std::string& body) {
     return model::PublishInput().set_topic_arn(topic).set_message(body);
   }
-  model::PublishResponse publish(std::string topic, std::string body) {
-    auto out = ok<model::PublishResponse>("Publish", message(std::move(topic), std::move(body)));
+  model::PublishResponse publish(const std::string& topic, const std::string& body) {
+    auto out = ok<model::PublishResponse>("Publish", message(topic, body));
     settle();
     return out;
   }
-  model::PublishResponse publish_fifo(std::string topic, std::string body, std::string group,
-                                      std::string id) {
+  model::PublishResponse publish_fifo(const std::string& topic, const std::string& body,
+                                      const std::string& group, const std::string& id) {
     auto out = ok<model::PublishResponse>(
         "Publish",
         message(topic, body).set_message_group_id(group).set_message_deduplication_id(id));
     settle();
     return out;
   }
-  std::string attribute(std::string arn, std::string name) {
+  std::string attribute(const std::string& arn, const std::string& name) {
     auto out = ok<model::GetTopicAttributesResponse>(
         "GetTopicAttributes", model::GetTopicAttributesInput().set_topic_arn(arn));
     for (auto [key, value] : out.attributes()) {
@@ -174,7 +175,7 @@ struct Bench {
     }
     return "(absent)";
   }
-  std::string subscription_attribute(std::string arn, std::string name) {
+  std::string subscription_attribute(const std::string& arn, const std::string& name) {
     auto out = ok<model::GetSubscriptionAttributesResponse>(
         "GetSubscriptionAttributes",
         model::GetSubscriptionAttributesInput().set_subscription_arn(arn));
@@ -183,7 +184,7 @@ struct Bench {
     }
     return "(absent)";
   }
-  void set(std::string arn, std::string name, std::string value) {
+  void set(const std::string& arn, const std::string& name, const std::string& value) {
     done("SetSubscriptionAttributes", model::SetSubscriptionAttributesInput()
                                           .set_subscription_arn(arn)
                                           .set_attribute_name(name)

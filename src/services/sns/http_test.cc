@@ -82,8 +82,9 @@ struct Hooked : Bench {
     return page;
   }
   // Subscribed and confirmed, as an endpoint does it.
-  std::string hook(std::string topic, std::map<std::string, std::string> attributes = {}) {
-    auto arn = subscribe(std::move(topic), "http", endpoint.url(), attributes);
+  std::string hook(const std::string& topic,
+                   const std::map<std::string, std::string>& attributes = {}) {
+    auto arn = subscribe(topic, "http", endpoint.url(), attributes);
     settle();
     REQUIRE(endpoint.got.size() == 1);
     CHECK(visit(endpoint.got[0].member("SubscribeURL")).status == 200);

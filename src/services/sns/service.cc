@@ -53,7 +53,7 @@ std::string resource_of(const api::Operation& operation, const wire::Record& inp
 
 }  // namespace
 
-api::Service make_sns_service(Deps deps) {
+api::Service make_sns_service(const Deps& deps) {
   api::Service service;
   service.model = &model::model;
   service.resource = resource_of;

@@ -22,7 +22,7 @@ struct Deps {
   std::function<std::string()> host;
 };
 
-api::Service make_sns_service(Deps deps);
+api::Service make_sns_service(const Deps& deps);
 
 // The policies of topics, for guard/.
 class TopicPolicies final : public guard::ResourcePolicies {

@@ -104,6 +104,7 @@ std::vector<std::shared_ptr<const Subscription>> Topics::subscriptions_of(const 
     if (found.size() > most) found.erase(std::prev(found.end()));
   }
   std::vector<std::shared_ptr<const Subscription>> out;
+  out.reserve(found.size());
   for (auto& [arn, one] : found) out.push_back(std::move(one));
   return out;
 }
