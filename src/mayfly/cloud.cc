@@ -318,11 +318,11 @@ io::Task<void> Cloud::close() {
   if (bus_) bus_->stop();
   if (queues_) queues_->release();  // nobody waits for messages any more
   if (front_) co_await front_->close(deadline);
-  if (pipes_) co_await pipes_->close();
   if (bus_) co_await bus_->close();
   if (lambda_) co_await lambda_->close();
   if (invoker_) co_await invoker_->close(deadline);
   if (lambda_) co_await lambda_->close_sources();
+  if (pipes_) co_await pipes_->close();
   if (queues_) co_await queues_->close();
   if (http_client_) co_await http_client_->close();
   if (launcher_) co_await launcher_->close();
