@@ -438,13 +438,13 @@ io::Task<void> Cloud::close() {
   if (queues_) queues_->release();  // nobody waits for messages any more
   if (front_) co_await front_->close(deadline);
   if (topics_) co_await topics_->close();
-  if (pipes_) co_await pipes_->close();
   if (bus_) co_await bus_->close();
   if (lambda_) co_await lambda_->close();
   if (invoker_) co_await invoker_->close(deadline);
   if (lambda_) co_await lambda_->close_sources();
   if (staged_sends_) co_await staged_sends_->close();
   if (scheduler_) co_await scheduler_->close();
+  if (pipes_) co_await pipes_->close();
   if (queues_) co_await queues_->close();
   co_await http_client_.close();
   if (launcher_) co_await launcher_->close();

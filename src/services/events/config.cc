@@ -22,7 +22,11 @@ Config::Config(io::Loop& loop, store::Store& store)
       connections(loop, store, "connection/"),
       destinations(loop, store, "destination/") {
   rules.on_change = [this](const auto& before, const auto& after) {
-    if (before) forget(before->ref.bus.key(), "rule/" + before->key());
+    if (before) {
+      --rule_counts_[before->ref.bus.key()];
+      forget(before->ref.bus.key(), "rule/" + before->key());
+    }
+    if (after) ++rule_counts_[after->ref.bus.key()];
     auto pattern = after ? after->about.event_pattern() : std::nullopt;
     if (pattern && after->enabled())
       compile(after->ref.bus.key(), "rule/" + after->key(), *pattern);
@@ -93,6 +97,11 @@ Table<Connection>::Row Config::find_connection(std::string_view arn) const {
   auto name = name_in_arn(arn, "connection");
   auto found = connections.find(key_of(events::scope_of_arn(arn), name.substr(0, name.find('/'))));
   return found && found->about.connection_arn() == arn ? found : nullptr;
+}
+
+std::size_t Config::rules_on(const BusRef& bus) const {
+  auto found = rule_counts_.find(bus.key());
+  return found == rule_counts_.end() ? 0 : found->second;
 }
 
 Config::Matches Config::match(const BusRef& bus, const wire::Json& event) {

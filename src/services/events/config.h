@@ -33,6 +33,8 @@ class Config {
   Table<ApiDestination>::Row find_destination(std::string_view arn) const;
   Table<Connection>::Row find_connection(std::string_view arn) const;
 
+  std::size_t rules_on(const BusRef& bus) const;
+
   struct Matches {
     std::vector<Table<Rule>::Row> rules;  // enabled ones
     std::vector<Table<Archive>::Row> archives;
@@ -49,7 +51,8 @@ class Config {
   void compile(const std::string& bus_key, const std::string& key, std::string_view pattern);
   void forget(const std::string& bus_key, const std::string& key);
 
-  std::map<std::string, Compiled, std::less<>> compiled_;  // by the bus's key
+  std::map<std::string, Compiled, std::less<>> compiled_;        // by the bus's key
+  std::map<std::string, std::size_t, std::less<>> rule_counts_;  // likewise
   wire::PatternSet::Id next_id_ = 1;
 };
 

@@ -121,11 +121,11 @@ std::int64_t HttpTargets::reserve(std::string_view arn) {
   if (!destination) return 0;
   auto rate =
       destination->about.invocation_rate_limit_per_second().value_or(limits::events_api_rate);
+  // One interval between two calls; what a second has not used may begin at once.
+  std::int64_t interval = (1000 + rate - 1) / rate;
   auto& next = next_ms_[std::string(arn)];
-  // A second's worth may begin at once.
-  std::int64_t now = now_ms();
-  std::int64_t begins = std::max(now - 1000, next);
-  next = begins + (1000 + rate - 1) / rate;
+  std::int64_t begins = std::max(now_ms() - 1000 + interval, next);
+  next = begins + interval;
   return begins;
 }
 

@@ -114,7 +114,7 @@ Answer delete_event_bus(Context context, api::Call& call, wire::Record input) {
   if (!ref) co_return wire::Record();
   if (ref->is_default()) co_return invalid("Cannot delete event bus default.");
   CO_TRY(co_await context.config.buses.change(ref->key(), [&](const Row& now) -> ApiResult<Row> {
-    if (now && context.config.rules.count(ref->key() + "/") > 0) {
+    if (now && context.config.rules_on(*ref) > 0) {
       return invalid(fmt::format("Event bus {} can't be deleted since it has rules.", ref->name));
     }
     return nullptr;

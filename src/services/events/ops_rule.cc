@@ -59,7 +59,7 @@ Answer put_rule(Context context, api::Call& call, wire::Record input) {
   CO_TRY(check_rule(in, ref));
   CO_TRY_ASSIGN(auto tags, read_tags(in.tags()));
   CO_TRY(co_await context.config.rules.change(ref.key(), [&](const Row& now) -> ApiResult<Row> {
-    if (!now && context.config.rules.count(bus.key() + "/") >= limits::events_rules) {
+    if (!now && context.config.rules_on(bus) >= limits::events_rules) {
       return over_limit("rules on an event bus", limits::events_rules);
     }
     auto next = rule_of(in, ref, call);

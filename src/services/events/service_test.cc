@@ -135,3 +135,57 @@ TEST_CASE("what a connection keeps to itself") {
   CHECK(bench.ok("DescribeConnection", Bench::json(R"({"Name":"c"})")).dump() == shown);
   CHECK(bench.rows("connection/") == 1);
 }
+
+TEST_CASE("buses, rules, archives, tags and replays have limits") {
+  Bench bench;
+  auto made = [&](std::string_view operation, std::string_view form, std::size_t most) {
+    for (std::size_t i = 0; i < most; ++i) {
+      auto answer = bench.error(operation, Bench::json(fmt::format(fmt::runtime(form), i)));
+      if (answer != "(success)") return fmt::format("{}: {}", i, answer);
+    }
+    return bench.error(operation, Bench::json(fmt::format(fmt::runtime(form), most)));
+  };
+  CHECK(made("CreateEventBus", R"({{"Name":"b{}"}})", limits::events_buses)
+            .starts_with("LimitExceededException"));
+  CHECK(made("PutRule", R"({{"Name":"r{0}","EventPattern":"{{\"source\":[\"s{0}\"]}}"}})",
+             limits::events_rules)
+            .starts_with("LimitExceededException"));
+  CHECK(made("CreateArchive",
+             R"({{"ArchiveName":"a{}","EventSourceArn":)"
+             R"("arn:aws:events:us-east-1:123456789012:event-bus/default"}})",
+             limits::events_archives)
+            .starts_with("LimitExceededException"));
+  CHECK(made("TagResource",
+             R"({{"ResourceARN":"arn:aws:events:us-east-1:123456789012:event-bus/b0",)"
+             R"("Tags":[{{"Key":"k{}","Value":"v"}}]}})",
+             limits::events_tags)
+            .starts_with("LimitExceededException"));
+}
+
+TEST_CASE("a target's input: what is refused, and what a template makes") {
+  Bench bench;
+  bench.rule("r", R"({"source":["s"]})",
+             R"x([{"Id":"1","Arn":"arn:aws:sqs:us-east-1:123456789012:q","InputTransformer":{
+               "InputPathsMap":{"n":"$.detail.n","all":"$.detail.list[*].k"},
+               "InputTemplate":"{\"n\":<n>,\"all\":<all>,)x"
+             R"x(\"rule\":\"<aws.events.rule-name>\"}"}}])x");
+  bench.put(R"({"n":"5","list":[{"k":1},{"k":2}]})");
+  REQUIRE(bench.queue.got.size() == 1);
+  CHECK(bench.queue.got[0].payload == R"({"n":"5","all":[1,2],"rule":"r"})");
+  auto refused = [&](std::string_view input) {
+    Json put;
+    put["Rule"] = "r";
+    auto target = Bench::json(input);
+    target["Id"] = "2";
+    target["Arn"] = "arn:aws:sqs:us-east-1:123456789012:q";
+    put["Targets"] = Json::array({target});
+    return bench.error("PutTargets", put);
+  };
+  CHECK(refused(R"({"InputTransformer":{"InputPathsMap":{"aws.events.x":"$"},)"
+                R"("InputTemplate":"{}"}})")
+            .starts_with("ValidationException"));
+  CHECK(refused(R"({"InputTransformer":{"InputPathsMap":{"x":"detail"},"InputTemplate":"{}"}})")
+            .starts_with("ValidationException"));
+  CHECK(refused(R"({"InputPath":"$.detail["})").starts_with("ValidationException"));
+  CHECK(refused(R"({"InputPath":"$.detail"})") == "(success)");
+}

@@ -98,6 +98,27 @@ class Endpoints(Events):
                          "INACTIVE")
 
 
+    def test_no_more_calls_than_the_rate(self):
+        endpoint = Endpoint()
+        self.addCleanup(endpoint.close)
+        _, connection = self.connection(AuthorizationType="BASIC", AuthParameters={
+            "BasicAuthParameters": {"Username": "u", "Password": "p"}})
+        _, target = self.destination(connection, endpoint.url + "/x",
+                                     InvocationRateLimitPerSecond=1)
+        self.clock(freeze=True)
+        try:
+            self.rule({"source": [self.source]}, {"Arn": target})
+            for n in range(3):
+                self.put({"n": n})
+            for calls in (1, 2, 3):
+                self.eventually(lambda calls=calls: len(endpoint.calls) == calls)
+                self.events.list_event_buses()  # turns of the server's loop
+                self.assertEqual(len(endpoint.calls), calls)
+                self.advance("1s")
+        finally:
+            self.clock(freeze=False)
+
+
 class Retries(Events):
     def test_dead_letters_after_retries(self):
         endpoint = Endpoint()

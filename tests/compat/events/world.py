@@ -62,9 +62,12 @@ class Events(Compat):
         self.events, self.sqs = self.client("events"), self.client("sqs")
         self.source = self.name("app")
 
-    def advance(self, text):
+    def clock(self, **change):
         urllib.request.urlopen(self.server.url + "/_mayfly/clock",
-                               json.dumps({"advance": text}).encode(), timeout=10).close()
+                               json.dumps(change).encode(), timeout=10).close()
+
+    def advance(self, text):
+        self.clock(advance=text)
 
     def bus(self):
         name = self.name("bus")
