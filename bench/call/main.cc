@@ -163,6 +163,9 @@ void Server::open(std::uint16_t port) {
       .credentials = [](const invoke::Runnable&) { return invoke::RoleCredentials{}; },
       .serve_endpoint = [](io::Fd, const InstanceId&) -> std::uint64_t { return 0; },
       .end_endpoint = [](std::uint64_t) {},
+      .deliver = [](const events::Delivery&) -> io::Task<Result<events::Outcome>> {
+        co_return fail(ErrorKind::unimplemented, "nothing is delivered here");
+      },
       .settings = {.requests_per_concurrency = 0, .fork_environments = false},
   })));
   lambda = std::make_unique<lambda::Service>(lambda::Deps{

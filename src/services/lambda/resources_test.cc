@@ -263,7 +263,7 @@ TEST_CASE("asynchronous settings") {
   put.set_destination_config(destinations.set_on_failure(failure));
   CHECK(house.refused("PutFunctionEventInvokeConfig", put)
             .starts_with("InvalidParameterValueException 400: The destination ARN "
-                         "arn:aws:sqs:us-east-1:000000000000:q is not valid"));
+                         "arn:aws:sqs:us-east-1:000000000000:q is invalid"));
   model::ListFunctionEventInvokeConfigsRequest list;
   list.set_function_name("f");
   CHECK(
