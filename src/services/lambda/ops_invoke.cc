@@ -45,7 +45,7 @@ Service::Answer Service::invoke(Call& call, Record input) {
                           .want_log_tail = in.log_type().value_or("") == "Tail",
                           .caller = calling_function(call)};
   std::string version = ready.version;
-  auto outcome = co_await invoke_or_fall_back(ref.scope, std::move(ready), std::move(request));
+  auto outcome = co_await invoke_or_fall_back(std::move(ready), std::move(request));
   if (!outcome) co_return refuse(platform_error(outcome.error()));
   out.set_status_code(200);
   out.set_executed_version(outcome->executed_version.empty() ? version : outcome->executed_version);
@@ -57,13 +57,14 @@ Service::Answer Service::invoke(Call& call, Record input) {
   co_return std::move(out).take();
 }
 
-io::Task<Result<events::Outcome>> Service::invoke_or_fall_back(Scope scope, Invocation ready,
+io::Task<Result<events::Outcome>> Service::invoke_or_fall_back(Invocation ready,
                                                                invoke::Request request) {
   const auto& breaker = ready.runnable->breaker;
   if (!breaker || breaker->fallback.empty()) {
     co_return co_await deps_.invoker.invoke(std::move(ready.runnable), std::move(request));
   }
   auto fallback = breaker->fallback;
+  Scope scope = ready.runnable->scope;
   invoke::Request again = request;
   auto outcome = co_await deps_.invoker.invoke(std::move(ready.runnable), std::move(request));
   if (outcome || outcome.error().reason != invoke::circuit_open) co_return outcome;

@@ -314,8 +314,7 @@ class Service final : public guard::ResourcePolicies {
   io::Task<ApiResult<Invocation>> prepare(FunctionRef ref, Deadline deadline);
   Answer invoke_event(FunctionRef ref, events::Event event);
   // The invocation, or its fallback's while the function's circuit breaker is open.
-  io::Task<Result<events::Outcome>> invoke_or_fall_back(Scope scope, Invocation ready,
-                                                        invoke::Request request);
+  io::Task<Result<events::Outcome>> invoke_or_fall_back(Invocation ready, invoke::Request request);
   // For event source mappings.
   std::unique_ptr<EventSources> make_sources();
   io::Task<Result<events::Outcome>> invoke_mapped(FunctionRef ref, pump::Call call);

@@ -118,8 +118,7 @@ io::Task<RawResponse> Service::run_url(RawRequest request, FunctionRef ref,
   if (url.invoke_mode == "RESPONSE_STREAM") {
     answer = co_await url_stream(deps_.invoker.invoke_streaming(ready->runnable, std::move(call)));
   } else {
-    auto outcome =
-        co_await invoke_or_fall_back(std::move(ref.scope), *std::move(ready), std::move(call));
+    auto outcome = co_await invoke_or_fall_back(*std::move(ready), std::move(call));
     if (outcome) {
       answer = url_response(*outcome);
     } else if (outcome.error().kind == ErrorKind::throttled) {

@@ -306,7 +306,7 @@ class Destinations(OnAClock):
         self.updated(made)
         message = self.refused("TooManyRequestsException", client.invoke, FunctionName=made)
         self.assertEqual(message, "Rate Exceeded.")
-        self.advance("30s")
+        self.clock(advance="30s")
         self.assertNotIn("FunctionError", self.invoke(made, {"n": 1})[1])
         self.refused("InvalidParameterValueException", client.update_function_configuration,
                      FunctionName=made, Environment={"Variables": {"MAYFLY_BREAKER": "often"}})

@@ -287,7 +287,7 @@ class Mappings(Compat):
         refused(wrong, ProvisionedPollerConfig={"MinimumPollers": 2},
                 ScalingConfig={"MaximumConcurrency": 2})
         refused(wrong, ProvisionedPollerConfig={"MinimumPollers": 9, "MaximumPollers": 8})
-        refused(wrong, ProvisionedPollerConfig={"MaximumPollers": 2001})
+        refused("ValidationException", ProvisionedPollerConfig={"MaximumPollers": 2001})
         refused(wrong, Tags={"mayfly:throttle": "often"})
         refused(wrong, Tags={"mayfly:nonsense": "1"})
         refused("NotImplementedException", "arn:aws:kinesis:us-east-1:000000000000:stream/s")
