@@ -37,6 +37,14 @@ ApiError internal_failure(std::string message) {
           .detail = {}};
 }
 
+ApiError service_unavailable(std::string message) {
+  return {.code = "ServiceUnavailable",
+          .http_status = 503,
+          .message = std::move(message),
+          .sender_fault = false,
+          .detail = {}};
+}
+
 ApiError unknown_operation(std::string message) {
   return {.code = "UnknownOperationException",
           .http_status = 404,

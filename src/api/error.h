@@ -25,9 +25,10 @@ using ApiResult = std::expected<T, ApiError>;
 
 // 501 NotImplementedException naming the operation: nothing unbuilt answers with success.
 ApiError not_implemented(std::string_view service, std::string_view operation);
-ApiError access_denied(std::string message);      // 403 AccessDeniedException
-ApiError validation(std::string message);         // 400 ValidationException
-ApiError internal_failure(std::string message);   // 500 InternalFailure
-ApiError unknown_operation(std::string message);  // 404 UnknownOperationException
+ApiError access_denied(std::string message);        // 403 AccessDeniedException
+ApiError validation(std::string message);           // 400 ValidationException
+ApiError internal_failure(std::string message);     // 500 InternalFailure
+ApiError service_unavailable(std::string message);  // 503 ServiceUnavailable
+ApiError unknown_operation(std::string message);    // 404 UnknownOperationException
 
 }  // namespace mayfly::api

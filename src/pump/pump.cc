@@ -121,7 +121,7 @@ void Pump::grow() {
   bool stands = deps_.may_push && !deps_.may_push();
   if (!started_ || stands || running_ >= settings_.batches_max) return;
   if (full_since_ms_ == 0) full_since_ms_ = now_ms();
-  arm(now_ms() + std::max<std::int64_t>(60'000 / settings_.batches_per_minute, 1));
+  arm(now_ms() + step_ms());
 }
 
 // ---- With flow control
@@ -145,8 +145,7 @@ void Pump::pump_flow() {
   if (extend_ms_ != 0) wakes = std::min(wakes, extend_ms_);
   if (started_ && running_ >= allowed() && running_ < settings_.batches_max) {
     if (full_since_ms_ == 0) full_since_ms_ = now_ms();
-    wakes = std::min(wakes,
-                     now_ms() + std::max<std::int64_t>(60'000 / settings_.batches_per_minute, 1));
+    wakes = std::min(wakes, now_ms() + step_ms());
   }
   if (started_ && wakes != INT64_MAX) arm(wakes);
 }

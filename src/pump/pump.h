@@ -95,6 +95,10 @@ class Pump {
   void absorb();
   void extend_held();
   bool may_run();
+  // Until one more batch may be in flight.
+  std::int64_t step_ms() const {
+    return std::max<std::int64_t>(60'000 / settings_.batches_per_minute, 1);
+  }
   void grow();
   bool fill();
   std::size_t allowed();

@@ -7,6 +7,7 @@
 #include "services/events/service.h"
 #include "sim/manual_clock.h"
 #include "sim/memory_store.h"
+#include "sim/service_calls.h"
 
 namespace mayfly::services::bus::test {
 
@@ -67,16 +68,7 @@ struct Bench {
   }
 
   api::ApiResult<wire::Record> call(std::string_view name, wire::Record input) {
-    auto row = std::ranges::find(service.model->operations, name, &api::Operation::name);
-    REQUIRE(row != service.model->operations.end());
-    api::Caller caller;
-    caller.account = scope.account;
-    api::Call call{.operation = *row,
-                   .caller = caller,
-                   .scope = scope,
-                   .request_id = RequestId("r"),
-                   .host = "localhost:4566"};
-    return loop.run_until(service.handlers.at(name)(call, std::move(input)));
+    return sim::call_service(loop, service, {scope}, name, std::move(input));
   }
   // Input and output as JSON.
   Json ok(std::string_view name, const Json& in) {

@@ -1,5 +1,6 @@
 #include "services/events/service.h"
 
+#include "api/input.h"
 #include "base/limits.h"
 #include "guard/policy_document.h"
 #include "services/events/policy.h"
@@ -9,12 +10,7 @@ namespace mayfly::services::bus {
 
 namespace {
 
-std::string text_of(const wire::Record& input, std::string_view member) {
-  int index = input.shape == nullptr ? -1 : input.index(member);
-  if (index < 0) return {};
-  const auto* text = input.at(static_cast<std::size_t>(index)).get<std::string>();
-  return text == nullptr ? std::string() : *text;
-}
+using api::text_of;
 
 // The members that name what a call is about, in whichever way.
 std::string resource_of(const api::Operation& operation, const wire::Record& input,

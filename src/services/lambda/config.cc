@@ -10,11 +10,11 @@
 #include "events/switchboard.h"
 #include "functions/file_systems.h"
 #include "functions/package_store.h"
-#include "invoke/breaker.h"
 #include "invoke/environment_spec.h"
 #include "services/lambda/bounds.h"
 #include "services/lambda/managed.h"
 #include "services/lambda/names.h"
+#include "services/lambda/runnable.h"
 #include "services/lambda/snap_start.h"
 #include "services/lambda/text.h"
 
@@ -112,13 +112,11 @@ ApiResult<void> apply_image(const model::ImageConfig& given, Version& version) {
 }
 
 ApiResult<void> check_breaker(const Version& version) {
-  auto found = version.environment.find(std::string(invoke::breaker_variable));
-  if (found == version.environment.end()) return {};
-  auto settings = invoke::read_breaker(found->second);
-  if (!settings) return refuse(invalid(settings.error().message + "."));
-  if (settings->fallback.empty()) return {};
+  auto breaker = breaker_of(version);
+  if (!breaker) return refuse(invalid(breaker.error().message + "."));
+  if (*breaker == nullptr || (*breaker)->fallback.empty()) return {};
   auto scope = events::scope_of_arn(version.role);
-  auto fallback = parse_function(settings->fallback, "", {scope.account, {}});
+  auto fallback = parse_function((*breaker)->fallback, "", {scope.account, {}});
   if (!fallback) return refuse(std::move(fallback.error()));
   if (fallback->name == version.name) {
     return refuse(invalid("A function cannot be the fallback of itself."));

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "services/lambda/event_source_settings.h"
 #include "services/lambda/paging.h"
+#include "services/lambda/runnable.h"
 
 namespace mayfly::lambda {
 
@@ -87,7 +88,7 @@ void EventSources::run(Live& live) {
       .loop = deps_.loop,
       .feed = std::move(source.feed),
       .push = [this, ref](pump::Call call) { return deps_.invoke(ref, std::move(call)); },
-      .may_push = [this, ref] { return deps_.may_run(ref); },
+      .may_push = [this, key = concurrency_key(ref.scope, ref.name)] { return deps_.may_run(key); },
       .hold_effects = [this, ref] { return deps_.hold_effects(ref); }};
   if (mapping.count_events && deps_.count) {
     deps.count = [this, id = mapping.id, ref](pump::Step step, std::size_t items) {
@@ -98,10 +99,10 @@ void EventSources::run(Live& live) {
   live.pump->start();
 }
 
-void EventSources::poke(const Scope& scope, const FunctionName& function) {
+void EventSources::poke(std::string_view key) {
   for (auto& [id, live] : live_) {
     const auto& mapping = live->mapping;
-    if (live->pump && mapping.scope == scope && mapping.function == function) live->pump->poke();
+    if (live->pump && concurrency_key(mapping.scope, mapping.function) == key) live->pump->poke();
   }
 }
 

@@ -37,8 +37,9 @@ class EventSources {
     // The timeout of a function that may have a mapping, or why there is none.
     std::function<ApiResult<int>(const FunctionRef&)> timeout_seconds;
     std::function<io::Task<Result<events::Outcome>>(FunctionRef, pump::Call)> invoke;
-    // The function's circuit breaker lets a batch through now; poke() when that changes.
-    std::function<bool(const FunctionRef&)> may_run;
+    // The circuit breaker of the function with that concurrency key lets a batch through now;
+    // poke() when that changes.
+    std::function<bool(std::string_view key)> may_run;
     // What the function does is held back and committed with the items.
     std::function<bool(const FunctionRef&)> hold_effects;
     // What becomes of the items of mappings that ask for it (MetricsConfig). May be absent.
@@ -52,8 +53,8 @@ class EventSources {
   void stop();
   io::Task<void> close();
 
-  // Mappings of this function may push again.
-  void poke(const Scope& scope, const FunctionName& function);
+  // Mappings of the function with this concurrency key may push again.
+  void poke(std::string_view key);
 
   // …:event-source-mapping:UUID
   static bool is_arn(std::string_view arn);

@@ -19,10 +19,7 @@ std::unique_ptr<EventSources> Service::make_sources() {
       },
       .invoke = [this](FunctionRef ref,
                        pump::Call call) { return invoke_mapped(std::move(ref), std::move(call)); },
-      .may_run =
-          [this](const FunctionRef& ref) {
-            return deps_.invoker.breaker_lets(concurrency_key(ref.scope, ref.name));
-          },
+      .may_run = [this](std::string_view key) { return deps_.invoker.breaker_lets(key); },
       .hold_effects =
           [this](const FunctionRef& ref) {
             auto version = require_version(ref);

@@ -42,6 +42,14 @@ int provisioned_in_sum(const functions::Function& function) {
   return out;
 }
 
+Result<std::shared_ptr<const invoke::BreakerSettings>> breaker_of(
+    const functions::Version& version) {
+  auto found = version.environment.find(std::string(invoke::breaker_variable));
+  if (found == version.environment.end()) return nullptr;
+  TRY_ASSIGN(auto settings, invoke::read_breaker(found->second));
+  return std::make_shared<const invoke::BreakerSettings>(std::move(settings));
+}
+
 bool is_exactly_once(const functions::Version& version) {
   auto found = version.environment.find("MAYFLY_EXACTLY_ONCE");
   return found != version.environment.end() && found->second == "on";
@@ -85,13 +93,8 @@ invoke::Runnable make_runnable(const functions::Function& function,
   out.most = version.environments_most;
   out.unbound = is_unbound(version.environment);
   out.exactly_once = is_exactly_once(version);
-  auto breaker = version.environment.find(std::string(invoke::breaker_variable));
-  if (breaker != version.environment.end()) {
-    // It was read once when it was set.
-    if (auto settings = invoke::read_breaker(breaker->second)) {
-      out.breaker = std::make_shared<const invoke::BreakerSettings>(*std::move(settings));
-    }
-  }
+  // It was read once when it was set.
+  if (auto breaker = breaker_of(version)) out.breaker = *std::move(breaker);
   return out;
 }
 

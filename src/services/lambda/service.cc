@@ -8,7 +8,6 @@
 #include "services/lambda/managed.h"
 #include "services/lambda/snap_start.h"
 #include "services/lambda/text.h"
-#include "wire/text.h"
 
 namespace mayfly::lambda {
 
@@ -30,12 +29,7 @@ Service::Service(Deps deps) : deps_(std::move(deps)), settled_(deps_.loop), task
   });
   if (deps_.mappings == nullptr) return;
   sources_ = make_sources();
-  deps_.invoker.on_breaker([this](const std::string& key) {
-    auto parts = wire::split(key, '/');
-    if (parts.size() != 3) return;
-    sources_->poke({AccountId(std::string(parts[0])), Region(std::string(parts[1]))},
-                   FunctionName(std::string(parts[2])));
-  });
+  deps_.invoker.on_breaker([this](const std::string& key) { sources_->poke(key); });
 }
 
 Service::~Service() = default;

@@ -4,6 +4,7 @@
 
 #include "sim/manual_clock.h"
 #include "sim/memory_store.h"
+#include "sim/service_calls.h"
 
 using namespace mayfly;
 using namespace mayfly::services::logs;
@@ -12,7 +13,7 @@ namespace model = mayfly::api::logs;
 namespace {
 
 // The service on a log store in memory, under a clock moved by hand.
-struct Bench {
+struct Bench : sim::TypedCalls<Bench> {
   Bench() : loop(clock), disk(loop) {
     auto opened = loop.run_until(telemetry::LogStore::open(loop, disk));
     REQUIRE(opened.has_value());
@@ -22,26 +23,7 @@ struct Bench {
   ~Bench() { loop.run_until(logs->close()); }
 
   api::ApiResult<wire::Record> call(std::string_view name, wire::Record input) {
-    auto row = std::ranges::find(service.model->operations, name, &api::Operation::name);
-    REQUIRE(row != service.model->operations.end());
-    api::Call call{*row, {}, scope, RequestId("r"), no_deadline, "localhost:4566"};
-    return loop.run_until(service.handlers.at(name)(call, std::move(input)));
-  }
-  template <class Out, class In>
-  Out ok(std::string_view name, In in) {
-    auto answer = call(name, std::move(in).take());
-    REQUIRE_MESSAGE(answer.has_value(), answer.error().message);
-    return Out(std::move(*answer));
-  }
-  template <class In>
-  void done(std::string_view name, In in) {
-    auto answer = call(name, std::move(in).take());
-    REQUIRE_MESSAGE(answer.has_value(), answer.error().message);
-  }
-  template <class In>
-  std::string error(std::string_view name, In in) {
-    auto answer = call(name, std::move(in).take());
-    return answer ? "(success)" : answer.error().code + ": " + answer.error().message;
+    return sim::call_service(loop, service, {scope}, name, std::move(input));
   }
 
   std::int64_t now() const { return epoch_millis(clock.wall()); }

@@ -7,6 +7,7 @@
 #include "services/scheduler/service.h"
 #include "sim/manual_clock.h"
 #include "sim/memory_store.h"
+#include "sim/service_calls.h"
 #include "wire/text.h"
 
 namespace mayfly::services::scheduler::test {
@@ -44,7 +45,7 @@ class NotingCalls final : public api::Calls {
   std::optional<api::ApiError> refuse;
 };
 
-struct Bench {
+struct Bench : sim::TypedCalls<Bench> {
   Bench() : loop(clock), disk(loop), lot(loop) {
     for (auto* target : {&function, &queue, &bus}) target->lot = &lot;
     board.add_target("lambda", function);
@@ -88,29 +89,20 @@ struct Bench {
   }
 
   api::ApiResult<wire::Record> call(std::string_view name, wire::Record input) {
-    auto row = std::ranges::find(service.model->operations, name, &api::Operation::name);
-    REQUIRE(row != service.model->operations.end());
-    api::Caller caller;
-    caller.account = scope.account;
-    api::Call call{.operation = *row,
-                   .caller = caller,
-                   .scope = scope,
-                   .request_id = RequestId("r"),
-                   .host = "localhost:4566"};
-    return loop.run_until(service.handlers.at(name)(call, std::move(input)));
+    return sim::call_service(loop, service, {scope}, name, std::move(input));
   }
+  // With what the call has set going done.
   template <class Out, class In>
   Out ok(std::string_view name, In in) {
-    auto answer = call(name, std::move(in).take());
-    REQUIRE_MESSAGE(answer.has_value(), answer.error().message);
+    auto out = TypedCalls::ok<Out>(name, std::move(in));
     loop.run_ready();
-    return Out(std::move(*answer));
+    return out;
   }
   template <class In>
   std::string code(std::string_view name, In in) {
-    auto answer = call(name, std::move(in).take());
+    auto out = TypedCalls::code(name, std::move(in));
     loop.run_ready();
-    return answer ? "(success)" : answer.error().code;
+    return out;
   }
   template <class In>
   std::string message(std::string_view name, In in) {

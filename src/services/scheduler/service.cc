@@ -1,5 +1,6 @@
 #include "services/scheduler/service.h"
 
+#include "api/input.h"
 #include "wire/text.h"
 
 namespace mayfly::services::scheduler {
@@ -27,12 +28,7 @@ constexpr std::array<Row, 12> rows{{
     {"UpdateSchedule", update_schedule},
 }};
 
-std::string text_of(const wire::Record& input, std::string_view member) {
-  int index = input.shape == nullptr ? -1 : input.index(member);
-  if (index < 0) return {};
-  const auto* text = input.at(static_cast<std::size_t>(index)).get<std::string>();
-  return text == nullptr ? std::string() : *text;
-}
+using api::text_of;
 
 // A schedule lies in a group, which is the default one where none is named.
 std::string resource_of(const api::Operation& operation, const wire::Record& input,

@@ -10,6 +10,8 @@ Refusal invalid(std::string_view name, std::string_view why) {
   return invalid(fmt::format("{} Reason: {}", name, why));
 }
 
+Refusal not_given(std::string_view name) { return invalid(name, "it must be given"); }
+
 Refusal no_topic() { return Refusal(model::not_found_exception("Topic does not exist")); }
 
 Refusal no_subscription() {
@@ -35,23 +37,9 @@ api::ApiError api_error(const Error& error) {
     case ErrorKind::too_large: return invalid(error.message).error();
     case ErrorKind::throttled: return model::throttled_exception(error.message);
     case ErrorKind::denied: return not_allowed(error.message).error();
-    case ErrorKind::unavailable:
-      return {.code = "ServiceUnavailable",
-              .http_status = 503,
-              .message = error.message,
-              .sender_fault = false,
-              .detail = {}};
+    case ErrorKind::unavailable: return api::service_unavailable(error.message);
     default: return model::internal_error_exception(error.message);
   }
-}
-
-ApiResult<void> check_required(const api::Operation& operation, const wire::Record& input) {
-  if (operation.input == nullptr) return {};
-  for (std::size_t i = 0; i < operation.input->members.size(); ++i) {
-    const auto& member = operation.input->members[i];
-    if (member.required && !input.has(i)) return invalid(member.name, "it must be given");
-  }
-  return {};
 }
 
 }  // namespace mayfly::services::sns

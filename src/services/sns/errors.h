@@ -17,6 +17,8 @@ using Refusal = std::unexpected<api::ApiError>;
 Refusal invalid(std::string_view what);
 // "Invalid parameter: NAME Reason: WHY"
 Refusal invalid(std::string_view name, std::string_view why);
+// Of a member that must be there.
+Refusal not_given(std::string_view name);
 Refusal no_topic();
 Refusal no_subscription();
 Refusal not_allowed(std::string_view why);  // AuthorizationError
@@ -24,8 +26,5 @@ Refusal not_allowed(std::string_view why);  // AuthorizationError
 Refusal not_built(std::string_view what);
 // The error of a room below.
 api::ApiError api_error(const Error& error);
-
-// What the model asks for is there.
-ApiResult<void> check_required(const api::Operation& operation, const wire::Record& input);
 
 }  // namespace mayfly::services::sns

@@ -9,6 +9,7 @@
 #include "services/sns/house.h"
 #include "sim/manual_clock.h"
 #include "sim/memory_store.h"
+#include "sim/service_calls.h"
 
 namespace mayfly::services::sns::test {
 
@@ -46,7 +47,7 @@ class FakeTarget final : public events::Target {
   io::Event open_;
 };
 
-struct Bench {
+struct Bench : sim::TypedCalls<Bench> {
   Bench()
       : loop(clock),
         workers(loop, 2),
@@ -90,34 +91,11 @@ struct Bench {
   }
 
   api::ApiResult<wire::Record> call(std::string_view name, wire::Record input) {
-    auto row = std::ranges::find(service.model->operations, name, &api::Operation::name);
-    REQUIRE(row != service.model->operations.end());
-    api::Caller caller;
-    caller.account = account;
-    api::Call call{.operation = *row,
-                   .caller = caller,
-                   .scope = {AccountId("123456789012"), Region("us-east-1")},
-                   .request_id = RequestId("r"),
-                   .host = "localhost:4566"};
-    call.instance = InstanceId(from_function ? "i-1" : "");
-    call.trace_header = "Root=1-x;Lineage=a:1";
-    return loop.run_until(service.handlers.at(name)(call, std::move(input)));
-  }
-  template <class Out, class In>
-  Out ok(std::string_view name, In in) {
-    auto answer = call(name, std::move(in).take());
-    REQUIRE_MESSAGE(answer.has_value(), answer.error().message);
-    return Out(std::move(*answer));
-  }
-  template <class In>
-  void done(std::string_view name, In in) {
-    auto answer = call(name, std::move(in).take());
-    REQUIRE_MESSAGE(answer.has_value(), answer.error().message);
-  }
-  template <class In>
-  std::string error(std::string_view name, In in) {
-    auto answer = call(name, std::move(in).take());
-    return answer ? "(success)" : answer.error().code + ": " + answer.error().message;
+    sim::CallAs as{.scope = {AccountId("123456789012"), Region("us-east-1")},
+                   .instance = from_function ? "i-1" : "",
+                   .trace_header = "Root=1-x;Lineage=a:1",
+                   .account = account};
+    return sim::call_service(loop, service, as, name, std::move(input));
   }
 
   std::string create(const std::string& name, std::map<std::string, std::string> attributes = {}) {

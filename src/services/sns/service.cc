@@ -1,5 +1,6 @@
 #include "services/sns/service.h"
 
+#include "api/input.h"
 #include "wire/text.h"
 
 namespace mayfly::services::sns {
@@ -34,12 +35,7 @@ constexpr std::array<Row, 19> rows{{
     {"UntagResource", untag_resource},
 }};
 
-std::string text_of(const wire::Record& input, std::string_view member) {
-  int index = input.shape == nullptr ? -1 : input.index(member);
-  if (index < 0) return {};
-  const auto* text = input.at(static_cast<std::size_t>(index)).get<std::string>();
-  return text == nullptr ? std::string() : *text;
-}
+using api::text_of;
 
 // The members that name a topic, in whichever way.
 std::string resource_of(const api::Operation& operation, const wire::Record& input,
@@ -59,15 +55,11 @@ api::Service make_sns_service(const Deps& deps) {
   service.resource = resource_of;
   service.checks_input = true;
   for (const auto& row : rows) {
-    service.handlers[row.name] = [deps, handler = row.handler](api::Call& call,
-                                                               wire::Record input) -> Answer {
-      if (auto checked = check_required(call.operation, input); !checked) {
-        return [](api::ApiError error) -> Answer {
-          co_return Refusal(std::move(error));
-        }(std::move(checked.error()));
-      }
-      return handler(deps, call, std::move(input));
-    };
+    service.handlers[row.name] = api::requiring_members(
+        [deps, handler = row.handler](api::Call& call, wire::Record input) {
+          return handler(deps, call, std::move(input));
+        },
+        not_given);
   }
   return service;
 }

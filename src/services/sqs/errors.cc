@@ -54,23 +54,9 @@ api::ApiError api_error(const Error& error) {
     case ErrorKind::not_found: return no_such_queue().error();
     case ErrorKind::throttled: return model::over_limit(error.message);
     case ErrorKind::invalid: return invalid_parameter(error.message).error();
-    case ErrorKind::unavailable:
-      return {.code = "ServiceUnavailable",
-              .http_status = 503,
-              .message = error.message,
-              .sender_fault = false,
-              .detail = {}};
+    case ErrorKind::unavailable: return api::service_unavailable(error.message);
     default: return api::internal_failure(error.message);
   }
-}
-
-ApiResult<void> check_required(const api::Operation& operation, const wire::Record& input) {
-  if (operation.input == nullptr) return {};
-  for (std::size_t i = 0; i < operation.input->members.size(); ++i) {
-    const auto& member = operation.input->members[i];
-    if (member.required && !input.has(i)) return missing_parameter(member.name);
-  }
-  return {};
 }
 
 }  // namespace mayfly::services::sqs

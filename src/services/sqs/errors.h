@@ -25,7 +25,4 @@ Refusal bad_attribute(std::string_view name, std::string_view reason = {});
 // The error of a room below.
 api::ApiError api_error(const Error& error);
 
-// What the model asks for is there, where a member must be.
-ApiResult<void> check_required(const api::Operation& operation, const wire::Record& input);
-
 }  // namespace mayfly::services::sqs

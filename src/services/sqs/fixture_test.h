@@ -6,12 +6,13 @@
 #include "services/sqs/service.h"
 #include "sim/manual_clock.h"
 #include "sim/memory_store.h"
+#include "sim/service_calls.h"
 
 namespace mayfly::services::sqs::test {
 
 using namespace std::chrono_literals;
 
-struct Bench {
+struct Bench : sim::TypedCalls<Bench> {
   Bench() : loop(clock), disk(loop) { open(); }
   ~Bench() { close(); }
 
@@ -33,38 +34,7 @@ struct Bench {
   }
 
   api::ApiResult<wire::Record> call(std::string_view name, wire::Record input) {
-    auto row = std::ranges::find(service.model->operations, name, &api::Operation::name);
-    REQUIRE(row != service.model->operations.end());
-    api::Caller caller;
-    caller.account = scope.account;
-    api::Call call{.operation = *row,
-                   .caller = caller,
-                   .scope = scope,
-                   .request_id = RequestId("r"),
-                   .host = "localhost:4566",
-                   .instance = InstanceId(instance)};
-    return loop.run_until(service.handlers.at(name)(call, std::move(input)));
-  }
-  template <class Out, class In>
-  Out ok(std::string_view name, In in) {
-    auto answer = call(name, std::move(in).take());
-    REQUIRE_MESSAGE(answer.has_value(), answer.error().message);
-    return Out(std::move(*answer));
-  }
-  template <class In>
-  void done(std::string_view name, In in) {
-    auto answer = call(name, std::move(in).take());
-    REQUIRE_MESSAGE(answer.has_value(), answer.error().message);
-  }
-  template <class In>
-  std::string error(std::string_view name, In in) {
-    auto answer = call(name, std::move(in).take());
-    return answer ? "(success)" : answer.error().code + ": " + answer.error().message;
-  }
-  template <class In>
-  std::string code(std::string_view name, In in) {
-    auto answer = call(name, std::move(in).take());
-    return answer ? "(success)" : answer.error().code;
+    return sim::call_service(loop, service, {scope, instance}, name, std::move(input));
   }
 
   std::string create(std::string name, std::map<std::string, std::string> attributes = {}) {

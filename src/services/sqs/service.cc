@@ -1,5 +1,6 @@
 #include "services/sqs/service.h"
 
+#include "api/input.h"
 namespace mayfly::services::sqs {
 
 namespace {
@@ -36,12 +37,7 @@ constexpr std::array<Row, 23> rows{{
     {"UntagQueue", untag_queue},
 }};
 
-std::string text_of(const wire::Record& input, std::string_view member) {
-  int index = input.shape == nullptr ? -1 : input.index(member);
-  if (index < 0) return {};
-  const auto* text = input.at(static_cast<std::size_t>(index)).get<std::string>();
-  return text == nullptr ? std::string() : *text;
-}
+using api::text_of;
 
 // The members that name a queue, in whichever way.
 std::string resource_of(const api::Operation&, const wire::Record& input, const Scope& scope) {
@@ -78,15 +74,11 @@ api::Service make_sqs_service(Deps deps) {
   service.resource = resource_of;
   service.checks_input = true;
   for (const auto& row : rows) {
-    service.handlers[row.name] = [deps, handler = row.handler](api::Call& call,
-                                                               wire::Record input) -> Answer {
-      if (auto checked = check_required(call.operation, input); !checked) {
-        return [](api::ApiError error) -> Answer {
-          co_return Refusal(std::move(error));
-        }(std::move(checked.error()));
-      }
-      return handler(deps, call, std::move(input));
-    };
+    service.handlers[row.name] = api::requiring_members(
+        [deps, handler = row.handler](api::Call& call, wire::Record input) {
+          return handler(deps, call, std::move(input));
+        },
+        missing_parameter);
   }
   return service;
 }
