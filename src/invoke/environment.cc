@@ -62,7 +62,7 @@ io::Task<Result<>> Environment::start() {
 }
 
 io::Task<Result<std::unique_ptr<sandbox::Instance>>> Environment::launch(InstanceId id) {
-  if (origin_) co_return origin_->fork(*runnable_, log_.identity().stream, std::move(id));
+  if (origin_) co_return origin_->fork(*runnable_, log_.identity().stream, std::move(id), ahead_);
   auto spec = environment_spec(*runnable_, *runtime_.pack, deps_.credentials(*runnable_),
                                log_.identity().stream, std::move(id));
   co_return co_await deps_.launcher.launch(std::move(spec));

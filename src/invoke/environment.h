@@ -43,6 +43,8 @@ class Environment {
   void fork_from(std::shared_ptr<Template> origin) { origin_ = std::move(origin); }
   // Before start(): it is made of this guest (null: none), if that works.
   void become_of(std::unique_ptr<BootedGuest> booted) { booted_ = std::move(booted); }
+  // Before start(): no caller waits for it, so that it has time to prepare for its first call.
+  void start_ahead() { ahead_ = true; }
   bool is_fork() const { return origin_ != nullptr; }
   // The Init phase. An Error is a failure of ours. A function that fails to initialise leaves the
   // environment broken(): its first invocation tries again, as the cloud does.
@@ -193,6 +195,7 @@ class Environment {
   bool broken_ = false;
   const Request* booting_for_ = nullptr;  // a call during which it boots
   bool dying_ = false;                    // begin_autopsy()
+  bool ahead_ = false;                    // it was started with time to prepare
   bool sent_ahead_ = false;  // since it was last known that the guest has one event at the most
   std::optional<Duration> init_duration_;     // until the first invocation has shown it
   std::optional<Duration> restore_duration_;  // likewise, of a fork of a snapshot

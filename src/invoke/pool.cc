@@ -108,13 +108,39 @@ Lease Pool::pop_idle(Group& group, MonoTime now) {
 void Pool::keep_spares(Group& group, MonoTime now) {
   if (shares(group)) return;
   bool in_use = now - std::exchange(group.leased_at, now) < in_use_within;
-  auto wanted = static_cast<std::size_t>(std::max(0, deps_.settings.spares));
-  if (group.idle.size() >= wanted || !in_use || closing_ || group.retired) return;
-  if (!templates_.has_own(*group.runnable) && !starts_cheaply(*group.runnable)) return;
-  while (group.idle.size() + group.starting < group.waiters.size() + wanted) {
-    if (!slots_free() || !has_room(fork_share_bytes) || !machine_.at_ease()) return;
-    spawn_start(group, true);
+  if (!in_use || spares_missing(group) == 0) return;
+  group.spares_due = true;
+  if (spare_timer_) return;
+  spare_timer_ = deps_.loop.add_timer(now + spare_delay, [this] {
+    spare_timer_.reset();
+    make_due_spares();
+  });
+}
+
+void Pool::make_due_spares() {
+  std::vector<std::string> due;
+  for (auto& [key, group] : groups_) {
+    if (std::exchange(group->spares_due, false)) due.push_back(key);
   }
+  // A start that fails at once may be the end of its group.
+  for (const auto& key : due) {
+    auto found = groups_.find(key);
+    for (std::size_t left = found == groups_.end() ? 0 : spares_missing(*found->second); left > 0;
+         --left) {
+      if (!slots_free() || !has_room(fork_share_bytes) || !machine_.at_ease()) return;
+      spawn_start(*found->second, true);
+      found = groups_.find(key);
+      if (found == groups_.end()) break;
+    }
+  }
+}
+
+std::size_t Pool::spares_missing(const Group& group) const {
+  auto wanted = static_cast<std::size_t>(std::max(0, deps_.settings.spares));
+  if (group.idle.size() >= wanted || closing_ || group.retired) return 0;
+  if (!templates_.has_own(*group.runnable) && !starts_cheaply(*group.runnable)) return 0;
+  std::size_t asked = group.waiters.size() + wanted;
+  return asked - std::min(asked, group.idle.size() + group.starting);
 }
 
 // The environment that proved a new template.
@@ -286,6 +312,8 @@ void Pool::refuse() {
   templates_.refuse();
   if (sweep_timer_) deps_.loop.cancel_timer(*sweep_timer_);
   sweep_timer_.reset();
+  if (spare_timer_) deps_.loop.cancel_timer(*spare_timer_);
+  spare_timer_.reset();
   if (hold_timer_) deps_.loop.cancel_timer(*hold_timer_);
   hold_timer_.reset();
   if (refill_timer_) deps_.loop.cancel_timer(*refill_timer_);

@@ -131,6 +131,7 @@ class Pool {
     std::vector<Seat> busy;
     std::size_t slow = 0;  // of them
     MonoTime leased_at{};
+    bool spares_due = false;  // they are looked at soon
     Pace pace;
     std::size_t provisioned = 0;  // environments that are kept
     std::string provision_failure;
@@ -179,13 +180,15 @@ class Pool {
   bool has_room(std::uint64_t bytes) const { return taken_bytes_ + bytes <= room_bytes_; }
   void count(Environment* environment, std::uint64_t bytes);
   io::Task<void> start_one(StartAt start, bool spare);
-  Result<Lease> make_environment(Group& group);
+  Result<Lease> make_environment(Group& group, bool spare);
   void adopt(Lease environment);
   io::Task<void> run_snapshot(std::shared_ptr<const Runnable> runnable,
                               std::shared_ptr<SnapshotCall> call);
   io::Task<Result<Snapshot>> take_snapshot(std::shared_ptr<const Runnable> runnable);
   io::Task<Result<Snapshot>> initialise_one(Group& group);
   void keep_spares(Group& group, MonoTime now);
+  void make_due_spares();
+  std::size_t spares_missing(const Group& group) const;
   void deliver(Group& group, Lease environment);
   void deliver_error(Group& group, Error error);
   static void store_idle(Group& group, Lease environment);
@@ -238,6 +241,8 @@ class Pool {
   static constexpr std::uint64_t environment_share_bytes = 64 * limits::mib;
   static constexpr std::uint64_t fork_share_bytes = 8 * limits::mib;
   static constexpr auto watch_every = std::chrono::seconds(1);  // while an environment lives
+  // Spares are made when the call that took one has begun: not in its way.
+  static constexpr auto spare_delay = std::chrono::milliseconds(2);
   // Held requests look for another way when no call ended for this time.
   static constexpr auto hold_stuck = std::chrono::milliseconds(5);
 
@@ -266,6 +271,7 @@ class Pool {
   bool closing_ = false;
   std::optional<io::Loop::TimerId> sweep_timer_;
   std::optional<io::Loop::TimerId> hold_timer_;
+  std::optional<io::Loop::TimerId> spare_timer_;
   std::optional<io::Loop::TimerId> refill_timer_;
   std::size_t provisioned_groups_ = 0;
   int looks_ = 0;

@@ -30,6 +30,8 @@
 namespace mayfly::sandbox {
 namespace {
 
+constexpr int quiet_ms = 3;
+
 std::uint64_t nanoseconds(const timeval& time) {
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
          static_cast<std::uint64_t>(time.tv_usec) * 1000;
@@ -123,9 +125,11 @@ int LauncherLoop::run() {
     log::error("sandbox", "no jail can be started: {}", broken_.message);
   }
   while (!ending_ || !jails_.empty()) {
-    // Requests first; jails are parked ahead while nothing is asked.
-    bool idle = !turn(spare_wanted() ? 0 : -1);
-    if (idle && spare_wanted()) make_spare();
+    // Jails are parked ahead when nothing has been asked for a moment: what was has the processors.
+    for (bool idle = !turn(spare_wanted() ? quiet_ms : -1); idle && spare_wanted();) {
+      make_spare();
+      idle = !turn(0);
+    }
   }
   close_control_groups(groups_);
   return 0;

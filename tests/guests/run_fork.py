@@ -36,7 +36,9 @@ PROBES = ("fork_probes.js", "fork_probes_more.js")
 NOT_FORKED = {
     "generic": {"log without frames"},  # a fork always has a descriptor for framed records
     "function": {"log without frames", "timers go on with the next event"},  # refused: a timer
+    "ahead": {"log without frames", "timers go on with the next event"},
 }
+AHEAD = {"MAYFLY_AHEAD": "1"}  # as for an environment that nobody waits for: it rehearses
 BASE = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TZ": ":UTC"}
 
 
@@ -98,7 +100,7 @@ def with_frames(env):
     return dict(BASE, **env, _LAMBDA_TELEMETRY_LOG_FD="4")
 
 
-def start_of_function(argv):
+def start_of_function(argv, more=None):
     """A guest that is the fork of a template which ran the function's init."""
 
     def start(env, directory, framed):
@@ -112,7 +114,7 @@ def start_of_function(argv):
         if frame[1]:
             template.end()
             raise Wrong(f"not parked: {frame[1]}")
-        return OneFork(template, {"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand"})
+        return OneFork(template, dict(more or {}, AWS_LAMBDA_INITIALIZATION_TYPE="on-demand"))
 
     return start
 
@@ -156,7 +158,7 @@ def parked(argv, env, directory, kind):
 
 
 def probe(counts, program, argv):
-    """The probes in a started guest and in both kinds of fork."""
+    """The probes in a started guest and in all kinds of fork."""
     with tempfile.TemporaryDirectory(prefix="mayfly-probe-") as directory:
         env = copy_probes(directory)
         started = answers_of(Guest(argv, env, directory, before_exec=deny_io_uring), None)
@@ -169,10 +171,11 @@ def probe(counts, program, argv):
         counts.check(
             f"{program} probes, started", lambda: expect("the end" not in started, str(started))
         )
-        for kind in ("function", "generic"):
+        for kind in ("function", "ahead", "generic"):
             try:
-                if kind == "function":
-                    guest = OneFork(parked(argv, env, directory, kind), {})
+                if kind != "generic":
+                    guest = OneFork(parked(argv, env, directory, "function"),
+                                    AHEAD if kind == "ahead" else {})
                 else:
                     template = parked(argv, {}, "/", kind)
                     guest = OneFork(template, with_frames(env))
@@ -190,6 +193,7 @@ def cases(counts, program, argv, with_function):
         starts = [("generic", start_of_generic(generic))]
         if with_function:
             starts.append(("function", start_of_function(argv)))
+            starts.append(("ahead", start_of_function(argv, AHEAD)))
         for kind, start in starts:
             for name, case in cases_node.CASES.items():
                 label = f"{program} {kind} case: {name}"
