@@ -4,9 +4,12 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <set>
 #include <sstream>
+#include <string>
 
 #include "sandbox/sys.h"
 
@@ -42,25 +45,48 @@ std::set<int> processes_below(int root, std::size_t most) {
   return found;
 }
 
+namespace {
+
+// What the scheduler counted for the threads that live, in nanoseconds.
+std::uint64_t scheduled_ns(int pid) {
+  std::uint64_t sum = 0;
+  std::error_code error;
+  for (const auto& task :
+       std::filesystem::directory_iterator(fmt::format("/proc/{}/task", pid), error)) {
+    auto text = sys::read_file(task.path().string() + "/schedstat").value_or("");
+    sum += std::strtoull(text.c_str(), nullptr, 10);
+  }
+  return sum;
+}
+
+// Of /proc/<pid>/stat: faults, and processor time in ticks with that of threads that have ended.
+void add_times(int pid, Stats& out) {
+  static const auto tick_ns =
+      1'000'000'000ull / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  auto stat = sys::read_file(fmt::format("/proc/{}/stat", pid)).value_or("");
+  auto name_end = stat.rfind(')');
+  if (name_end == std::string::npos) return;
+  std::istringstream words(stat.substr(name_end + 1));
+  std::array<std::string, 13> word;  // from the process's state on
+  for (auto& one : word) words >> one;
+  auto number = [&](std::size_t at) { return std::strtoull(word[at].c_str(), nullptr, 10); };
+  constexpr std::size_t minor_faults = 7;
+  constexpr std::size_t major_faults = 9;
+  constexpr std::size_t user = 11;
+  constexpr std::size_t system = 12;
+  out.page_faults += number(minor_faults) + number(major_faults);
+  out.cpu_ns += std::max<std::uint64_t>((number(user) + number(system)) * tick_ns, scheduled_ns(pid));
+}
+
+}  // namespace
+
 Stats tree_stats(int root) {
-  std::set<int> found = processes_below(root, no_bound);
   Stats out;
-  const auto tick_ns = 1'000'000'000ull / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
-  for (int pid : found) {
+  for (int pid : processes_below(root, no_bound)) {
     auto status = sys::read_file(fmt::format("/proc/{}/status", pid)).value_or("");
     out.memory_bytes += status_bytes(status, "\nVmRSS:");
     out.memory_peak_bytes += status_bytes(status, "\nVmHWM:");
-    auto stat = sys::read_file(fmt::format("/proc/{}/stat", pid)).value_or("");
-    auto name_end = stat.rfind(')');
-    if (name_end == std::string::npos) continue;
-    // User and system time are the 12th and 13th words after the name.
-    std::istringstream words(stat.substr(name_end + 1));
-    std::string skipped;
-    for (int i = 0; i < 11; ++i) words >> skipped;
-    std::uint64_t user = 0;
-    std::uint64_t system = 0;
-    words >> user >> system;
-    out.cpu_ns += (user + system) * tick_ns;
+    add_times(pid, out);
   }
   return out;
 }
