@@ -274,10 +274,19 @@ def log_tail(answer):
     return base64.b64decode(answer.get("LogResult", "")).decode()
 
 
+def doctor():
+    run = subprocess.run([PROGRAM, "doctor", "--json"], capture_output=True, text=True)
+    return json.loads(run.stdout)["findings"]
+
+
+def enforces(what):
+    """Does this machine, with the rights of this user, let the server enforce it ("memory limit")?"""
+    return any(f["name"] == what and f["verdict"] == "ok" for f in doctor())
+
+
 def machine_runtimes():
     """{language: runtime identifier} of what this machine can run, as `mayfly doctor` sees it."""
-    run = subprocess.run([PROGRAM, "doctor", "--json"], capture_output=True, text=True)
-    names = [f["name"] for f in json.loads(run.stdout)["findings"] if f["group"] == "runtimes"]
+    names = [f["name"] for f in doctor() if f["group"] == "runtimes"]
     found = {}
     for name in names:
         language = re.match(r"[a-z]+", name)[0]
