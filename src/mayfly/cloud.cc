@@ -13,6 +13,7 @@
 #include "services/sns/links.h"
 #include "services/sqs/feed.h"
 #include "services/sqs/service.h"
+#include "store/key_file.h"
 #include "wire/text.h"
 
 namespace mayfly {
@@ -42,6 +43,9 @@ io::Task<Result<>> Cloud::open() {
   scheduler_->start();
   bus_->start();
   pipes_->start();
+  queues_->carrier().add("sns", topics_->effects());
+  queues_->carrier().add("events", bus_->effects());
+  queues_->carrier().start();
   co_return listen();
 }
 
@@ -59,9 +63,12 @@ io::Task<Result<>> Cloud::open_state() {
   CO_TRY_ASSIGN(log_records_, store::open_embedded(loop_, workers_, data_dir_, "logs"));
   CO_TRY_ASSIGN(logs_, co_await telemetry::LogStore::open(loop_, *log_records_));
   CO_TRY_ASSIGN(queue_records_, store::open_embedded(loop_, workers_, data_dir_, "queues"));
-  CO_TRY_ASSIGN(queues_, services::sqs::Queues::open(
-                             {.loop = loop_, .random = random_, .store = *queue_records_}));
-  staged_sends_.emplace(loop_, *queue_records_, random_);
+  CO_TRY_ASSIGN(
+      queues_,
+      services::sqs::Queues::open(
+          {.loop = loop_, .random = random_, .store = *queue_records_, .count = count_queues()}));
+  staged_sends_.emplace(services::sqs::Staging::Deps{
+      .loop = loop_, .store = *queue_records_, .random = random_, .carrier = queues_->carrier()});
   CO_TRY_ASSIGN(schedule_records_, store::open_embedded(loop_, workers_, data_dir_, "schedules"));
   CO_TRY_ASSIGN(scheduler_,
                 co_await services::scheduler::Scheduler::open(
@@ -70,7 +77,8 @@ io::Task<Result<>> Cloud::open_state() {
                      .store = *schedule_records_,
                      .zones = [this](std::string_view name) { return zones_.find(name); },
                      .switchboard = switchboard_,
-                     .calls = own_calls_}));
+                     .calls = own_calls_,
+                     .count = count_schedules()}));
   telemetry_ = std::make_unique<telemetry::Telemetry>(*logs_, metrics_);
   CO_TRY_ASSIGN(guard_, co_await guard::open_guard(*state_, clock_, random_, {.dev = options_.dev},
                                                    &first_root_));
@@ -103,7 +111,8 @@ Result<> Cloud::open_topics() {
                                             topic.name, protocol, services::sns::name_of(step)})
                                      .add();
                                },
-                           .host = [this] { return address_; }}));
+                           .host = [this] { return address_; },
+                           .effects = &effects_}));
   return {};
 }
 
@@ -277,12 +286,17 @@ void Cloud::open_front() {
 
 Result<> Cloud::open_bus() {
   TRY_ASSIGN(bus_records_, store::open_embedded(loop_, workers_, data_dir_, "bus"));
+  TRY_ASSIGN(auto key, store::open_key_file(std::filesystem::path(data_dir_) / "bus.key",
+                                            services::bus::Vault::key_bytes, random_));
   TRY_ASSIGN(bus_, services::bus::EventBus::open({.loop = loop_,
                                                   .random = random_,
                                                   .store = *bus_records_,
                                                   .guard = *guard_,
                                                   .switchboard = switchboard_,
-                                                  .http = http_client_}));
+                                                  .http = http_client_,
+                                                  .key = std::move(key),
+                                                  .effects = &effects_,
+                                                  .counts = count_bus()}));
   switchboard_.add_target("events", bus_->target());
   policies_by_service_.add("events", bus_->policies());
   add_service(bus_->service());

@@ -63,6 +63,9 @@ class Cloud {
   void add_service(api::Service service);
   std::function<void(const Scope&, const FunctionName&, functions::SigningPolicy)> count_unsigned();
   decltype(lambda::Deps::count_mapped) count_mapped();
+  services::sqs::CountStep count_queues();
+  services::scheduler::CountStep count_schedules();
+  services::bus::Counts count_bus();
   void add_own_paths();
   void add_clock_path();
   void add_schedules_path();

@@ -48,28 +48,6 @@ Result<Deliveries::Job> decode_job(const store::Row& row) {
   return out;
 }
 
-std::string encode(const Origin& origin, const BusEvent& event) {
-  Json head;
-  head["bus"] = origin.bus.arn();
-  head["ms"] = origin.ingested_ms;
-  head["trace"] = origin.trace;
-  head["hops"] = origin.hops;
-  return head.dump() + "\n" + event.text;
-}
-
-Result<Deliveries::Known> decode_event(std::string_view bytes) {
-  auto end = bytes.find('\n');
-  auto head = wire::parse_json(bytes.substr(0, end));
-  auto bus = head ? parse_bus_arn(head->string_or("bus")) : std::nullopt;
-  if (end == bytes.npos || !bus) return fail(ErrorKind::corrupt, "an event cannot be read");
-  TRY_ASSIGN(auto event, read_event(std::string(bytes.substr(end + 1))));
-  return Deliveries::Known{{.bus = *bus,
-                            .ingested_ms = head->int_or("ms", 0),
-                            .trace = std::string(head->string_or("trace")),
-                            .hops = static_cast<int>(head->int_or("hops", 0))},
-                           std::move(event)};
-}
-
 const model::Target* find_target(const Rule& rule, std::string_view id) {
   auto found =
       std::ranges::find_if(rule.targets, [&](const auto& target) { return target.id() == id; });
@@ -104,6 +82,43 @@ std::string_view code_of(const Error& error) {
 }
 
 }  // namespace
+
+std::string_view name_of(Step step) {
+  switch (step) {
+    case Step::published: return "published";
+    case Step::matched: return "matched";
+    case Step::triggered: return "triggered";
+    case Step::invoked: return "invoked";
+    case Step::retried: return "retried";
+    case Step::throttled: return "throttled";
+    case Step::failed: return "failed";
+    case Step::dead_lettered: return "dead_lettered";
+    case Step::dead_letter_failed: return "dead_letter_failed";
+  }
+  return {};
+}
+
+std::string encode_event(const Origin& origin, const BusEvent& event) {
+  Json head;
+  head["bus"] = origin.bus.arn();
+  head["ms"] = origin.ingested_ms;
+  head["trace"] = origin.trace;
+  head["hops"] = origin.hops;
+  return head.dump() + "\n" + event.text;
+}
+
+Result<Deliveries::Known> decode_event(std::string_view bytes) {
+  auto end = bytes.find('\n');
+  auto head = wire::parse_json(bytes.substr(0, end));
+  auto bus = head ? parse_bus_arn(head->string_or("bus")) : std::nullopt;
+  if (end == bytes.npos || !bus) return fail(ErrorKind::corrupt, "an event cannot be read");
+  TRY_ASSIGN(auto event, read_event(std::string(bytes.substr(end + 1))));
+  return Deliveries::Known{{.bus = *bus,
+                            .ingested_ms = head->int_or("ms", 0),
+                            .trace = std::string(head->string_or("trace")),
+                            .hops = static_cast<int>(head->int_or("hops", 0))},
+                           std::move(event)};
+}
 
 Deliveries::Deliveries(Deps deps) : deps_(deps), tasks_(deps_.loop) {}
 
@@ -160,7 +175,7 @@ Deliveries::Prepared Deliveries::prepare(Origin origin, BusEvent event,
   }
   if (out.jobs.empty()) return out;
   ++next_seq_;
-  batch.puts.push_back({event_key(seq), encode(origin, event)});
+  batch.puts.push_back({event_key(seq), encode_event(origin, event)});
   for (const auto& job : out.jobs) {
     batch.puts.push_back({job_key(job.seq, job.number), encode(job)});
   }
@@ -257,8 +272,15 @@ io::Task<void> Deliveries::run(Job job) {
     co_await finish(std::move(job));  // taken away meanwhile
   } else {
     auto target = *found;
+    if (job.attempts > 0) {
+      count(*rule, Step::retried);
+    } else if (deps_.counts.started) {
+      deps_.counts.started(rule->ref.bus,
+                           static_cast<double>(now_ms() - (*known)->origin.ingested_ms) / 1000);
+    }
     auto pushed = co_await push(*rule, target, **known);
     if (pushed) {
+      count(*rule, Step::invoked);
       co_await finish(std::move(job));
     } else if (pushed.error().kind != ErrorKind::cancelled) {
       co_await failed(std::move(job), rule, std::move(target), *known, std::move(pushed.error()));
@@ -330,6 +352,7 @@ io::Task<void> Deliveries::failed(Job job, std::shared_ptr<const Rule> rule, mod
     if (auto seconds = policy->maximum_event_age_in_seconds()) age_ms = *seconds * 1000;
   }
   Failure failure{.error = std::move(error)};
+  if (failure.error.kind == ErrorKind::throttled) count(*rule, Step::throttled);
   failure.final = !may_pass(failure.error.kind);
   if (!failure.final && job.attempts >= most) failure.exhausted = "MaximumRetryAttempts";
   if (!failure.final && failure.exhausted.empty() && now_ms() - job.first_ms >= age_ms) {
@@ -339,9 +362,12 @@ io::Task<void> Deliveries::failed(Job job, std::shared_ptr<const Rule> rule, mod
     auto sent = co_await dead_letter(job, *rule, target, *known, failure);
     if (sent || !may_pass(sent.error().kind)) {
       if (!sent) {
+        count(*rule, Step::dead_letter_failed);
         log::warn("events", "event {} for {} is lost: its dead-letter queue: {}", known->event.id(),
                   target.arn().value_or(""), sent.error().message);
       }
+      count(*rule, Step::invoked);
+      count(*rule, Step::failed);
       co_await finish(std::move(job));
       co_return;
     }
@@ -390,6 +416,7 @@ io::Task<Result<>> Deliveries::dead_letter(const Job& job, const Rule& rule,
   }
   auto sent = co_await deps_.switchboard.push(std::move(delivery));
   if (!sent) co_return std::unexpected(std::move(sent.error()));
+  count(rule, Step::dead_lettered);
   co_return Result<>{};
 }
 

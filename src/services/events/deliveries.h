@@ -19,6 +19,7 @@
 #include "base/random.h"
 #include "events/switchboard.h"
 #include "services/events/config.h"
+#include "services/events/counts.h"
 #include "services/events/http_targets.h"
 
 namespace mayfly::services::bus {
@@ -31,6 +32,9 @@ struct Origin {
   int hops = 0;  // from bus to bus
 };
 
+// An event as it is stored: "{"bus":…}", a line's end, its text.
+std::string encode_event(const Origin& origin, const BusEvent& event);
+
 class Deliveries {
  public:
   struct Deps {
@@ -40,6 +44,7 @@ class Deliveries {
     const Config& config;
     const events::Switchboard& switchboard;
     HttpTargets& http;
+    const Counts& counts;
   };
   explicit Deliveries(Deps deps);
   ~Deliveries();
@@ -86,6 +91,9 @@ class Deliveries {
   };
 
   std::int64_t now_ms() const { return epoch_millis(deps_.loop.clock().platform()); }
+  void count(const Rule& rule, Step step) const {
+    deps_.counts.add(rule.ref.bus, rule.ref.name, step);
+  }
   Result<std::shared_ptr<const Known>> read(std::uint64_t seq);
   void drop_text(std::uint64_t seq);
   void pump();
@@ -115,5 +123,7 @@ class Deliveries {
   std::optional<io::Loop::PlatformTimerId> timer_;
   io::TaskScope tasks_;
 };
+
+Result<Deliveries::Known> decode_event(std::string_view bytes);
 
 }  // namespace mayfly::services::bus

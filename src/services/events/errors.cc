@@ -28,7 +28,8 @@ Refusal no_bus(std::string_view name) {
 
 Refusal failure(const Error& error) {
   switch (error.kind) {
-    case ErrorKind::invalid: return invalid(error.message);
+    case ErrorKind::invalid:
+    case ErrorKind::too_large: return invalid(error.message);
     case ErrorKind::not_found: return not_found(error.message);
     case ErrorKind::conflict:
       return Refusal(model::concurrent_modification_exception(error.message));

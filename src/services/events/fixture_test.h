@@ -19,11 +19,13 @@ struct Sink final : events::Target {
   Result<> check(std::string_view, const events::Sender&) override { return {}; }
   io::Task<Result<events::Outcome>> push(events::Delivery delivery) override {
     got.push_back(std::move(delivery));
+    if (gate != nullptr) co_await gate->wait();
     if (error) co_return std::unexpected(*error);
     co_return events::Outcome{};
   }
   std::vector<events::Delivery> got;
   std::optional<Error> error;
+  io::Event* gate = nullptr;  // nothing ends before it is set
 };
 
 struct AllowAll final : guard::Guard {
@@ -49,12 +51,20 @@ struct Bench {
   ~Bench() { close(); }
 
   void open() {
-    auto opened = EventBus::open({loop, random, disk, guard, switchboard, http});
+    auto opened =
+        EventBus::open({loop, random, disk, guard, switchboard, http, key, &board, counts()});
     REQUIRE_MESSAGE(opened.has_value(), opened.error().message);
     bus = std::move(*opened);
     switchboard.add_target("events", bus->target());
     service = bus->service();
     bus->start();
+  }
+  Counts counts() {
+    return {.count =
+                [this](const BusRef& bus, std::string_view rule, Step step) {
+                  ++steps[fmt::format("{} {} {}", bus.name, rule, name_of(step))];
+                },
+            .started = [this](const BusRef&, double seconds) { latencies.push_back(seconds); }};
   }
   void close() {
     bus->stop();
@@ -68,7 +78,7 @@ struct Bench {
   }
 
   api::ApiResult<wire::Record> call(std::string_view name, wire::Record input) {
-    return sim::call_service(loop, service, {scope}, name, std::move(input));
+    return sim::call_service(loop, service, {scope, instance}, name, std::move(input));
   }
   // Input and output as JSON.
   Json ok(std::string_view name, const Json& in) {
@@ -123,6 +133,11 @@ struct Bench {
   std::size_t rows(std::string_view prefix) { return *disk.count(prefix, ""); }
 
   Scope scope{AccountId("123456789012"), Region("us-east-1")};
+  std::map<std::string, int> steps;  // "BUS RULE STEP"
+  std::vector<double> latencies;
+  std::string key = std::string(Vault::key_bytes, 'k');
+  std::string instance;  // the environment that calls, or empty
+  mayfly::events::EffectsBoard board;
   sim::ManualClock clock;
   SystemRandom random;
   io::Loop loop;

@@ -131,7 +131,7 @@ std::int64_t HttpTargets::reserve(std::string_view arn) {
 
 Result<io::HttpRequest> HttpTargets::request_of(const HttpCall& call,
                                                 const ApiDestination& destination,
-                                                const Connection& connection) const {
+                                                const Secrets& secrets) const {
   io::HttpRequest out;
   out.method = destination.about.http_method().value_or("POST");
   std::string_view endpoint = destination.about.invocation_endpoint().value_or("");
@@ -159,21 +159,21 @@ Result<io::HttpRequest> HttpTargets::request_of(const HttpCall& call,
       add_query(out.url, name, value_of(value, call.event));
     }
   }
-  if (auto parameters = connection.secrets.invocation_http_parameters()) {
+  if (auto parameters = secrets.invocation_http_parameters()) {
     add_parameters(*parameters, out);
   }
   return out;
 }
 
-io::Task<Result<std::string>> HttpTargets::authorization(
-    std::shared_ptr<const Connection> connection, Fresh fresh, std::stop_token stop) {
-  const auto& secrets = connection->secrets;
+io::Task<Result<std::string>> HttpTargets::authorization(std::string connection_arn,
+                                                         Secrets secrets, Fresh fresh,
+                                                         std::stop_token stop) {
   if (auto user = secrets.basic_auth_parameters()) {
     co_return basic(user->username().value_or(""), user->password().value_or(""));
   }
   auto oauth = secrets.o_auth_parameters();
   if (!oauth) co_return std::string();
-  auto& token = tokens_[std::string(connection->about.connection_arn().value_or(""))];
+  auto& token = tokens_[connection_arn];
   if (fresh == Fresh::no && token.until_ms > now_ms()) co_return token.header;
   auto answer = co_await client_.send(token_request(*oauth), loop_.now() + limits::events_api_time,
                                       std::move(stop));
@@ -187,7 +187,7 @@ io::Task<Result<std::string>> HttpTargets::authorization(
                         "ERROR_FROM_TARGET");
   }
   auto margin = std::chrono::milliseconds(limits::events_token_margin).count();
-  auto& kept = tokens_[std::string(connection->about.connection_arn().value_or(""))];
+  auto& kept = tokens_[connection_arn];
   kept.header = fmt::format("Bearer {}", access);
   kept.until_ms = now_ms() + body->int_or("expires_in", 3600) * 1000 - margin;
   co_return kept.header;
@@ -203,14 +203,20 @@ io::Task<Result<std::string>> HttpTargets::call(HttpCall call, std::stop_token s
   if (!connection || connection->about.connection_state() != "AUTHORIZED") {
     co_return fail_with(ErrorKind::denied, "the connection is not authorised", "NO_PERMISSIONS");
   }
-  CO_TRY_ASSIGN(auto request, request_of(call, *destination, *connection));
-  if (auto key = connection->secrets.api_key_auth_parameters()) {
+  auto opened = vault_.open(*connection);
+  if (!opened) {
+    co_return fail_with(ErrorKind::denied, std::move(opened.error().message), "NO_PERMISSIONS");
+  }
+  auto secrets = *std::move(opened);
+  std::string arn(connection->about.connection_arn().value_or(""));
+  CO_TRY_ASSIGN(auto request, request_of(call, *destination, secrets));
+  if (auto key = secrets.api_key_auth_parameters()) {
     put_header(request, key->api_key_name().value_or(""),
                std::string(key->api_key_value().value_or("")));
   }
-  bool oauth = connection->secrets.has_o_auth_parameters();
+  bool oauth = secrets.has_o_auth_parameters();
   for (Fresh fresh : {Fresh::no, Fresh::yes}) {
-    CO_TRY_ASSIGN(auto header, co_await authorization(connection, fresh, stop));
+    CO_TRY_ASSIGN(auto header, co_await authorization(arn, copy_of(secrets), fresh, stop));
     if (!header.empty()) put_header(request, "Authorization", std::move(header));
     auto answer = co_await client_.send(request, loop_.now() + limits::events_api_time, stop);
     if (!answer) co_return connection_error(std::move(answer.error()));

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "io/http_client.h"
 #include "services/events/config.h"
+#include "services/events/vault.h"
 
 namespace mayfly::services::bus {
 
@@ -19,8 +20,8 @@ struct HttpCall {
 
 class HttpTargets {
  public:
-  HttpTargets(io::Loop& loop, const Config& config, io::HttpClient& client)
-      : loop_(loop), config_(config), client_(client) {}
+  HttpTargets(io::Loop& loop, const Config& config, io::HttpClient& client, const Vault& vault)
+      : loop_(loop), config_(config), client_(client), vault_(vault) {}
 
   // When a call may begin, which is then taken into account; now or before: at once.
   std::int64_t reserve(std::string_view arn);
@@ -36,14 +37,15 @@ class HttpTargets {
   };
   enum class Fresh { no, yes };
   Result<io::HttpRequest> request_of(const HttpCall& call, const ApiDestination& destination,
-                                     const Connection& connection) const;
-  io::Task<Result<std::string>> authorization(std::shared_ptr<const Connection> connection,
+                                     const Secrets& secrets) const;
+  io::Task<Result<std::string>> authorization(std::string connection_arn, Secrets secrets,
                                               Fresh fresh, std::stop_token stop);
   std::int64_t now_ms() const { return epoch_millis(loop_.clock().platform()); }
 
   io::Loop& loop_;
   const Config& config_;
   io::HttpClient& client_;
+  const Vault& vault_;
   std::map<std::string, std::int64_t, std::less<>> next_ms_;  // by destination
   std::map<std::string, Token, std::less<>> tokens_;          // by connection
 };

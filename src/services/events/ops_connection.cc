@@ -14,8 +14,7 @@ Refusal no_connection(std::string_view name) {
   return not_found(fmt::format("Connection '{}' does not exist.", name));
 }
 
-ApiResult<void> check_auth(std::string_view type,
-                           const model::CreateConnectionAuthRequestParameters& auth) {
+ApiResult<void> check_auth(std::string_view type, const Secrets& auth) {
   bool basic = auth.has_basic_auth_parameters();
   bool key = auth.has_api_key_auth_parameters();
   bool oauth = auth.has_o_auth_parameters();
@@ -61,8 +60,7 @@ model::ConnectionHttpParameters shown(const model::ConnectionHttpParameters& fro
   return out;
 }
 
-model::ConnectionAuthResponseParameters shown(
-    const model::CreateConnectionAuthRequestParameters& secrets) {
+model::ConnectionAuthResponseParameters shown(const Secrets& secrets) {
   model::ConnectionAuthResponseParameters out;
   if (auto basic = secrets.basic_auth_parameters()) {
     out.set_basic_auth_parameters(model::ConnectionBasicAuthResponseParameters().set_username(
@@ -90,6 +88,12 @@ model::ConnectionAuthResponseParameters shown(
   return out;
 }
 
+ApiResult<std::string> sealed(const Context& context, const Secrets& secrets) {
+  auto out = context.vault.seal(secrets);
+  if (!out) return failure(out.error());
+  return *std::move(out);
+}
+
 Answer create_connection(Context context, api::Call& call, wire::Record input) {
   model::CreateConnectionRequest in(std::move(input));
   if (in.has_invocation_connectivity_parameters()) {
@@ -98,15 +102,16 @@ Answer create_connection(Context context, api::Call& call, wire::Record input) {
   std::string type(in.authorization_type().value_or(""));
   auto made = std::make_shared<Connection>();
   made->scope = call.scope;
-  made->secrets = copy_of(*in.auth_parameters());
-  CO_TRY(check_auth(type, made->secrets));
+  auto secrets = copy_of(*in.auth_parameters());
+  CO_TRY(check_auth(type, secrets));
+  CO_TRY_ASSIGN(made->sealed, sealed(context, secrets));
   std::string name(in.name().value_or(""));
   made->about.set_name(name)
       .set_connection_arn(
           arn_of(call.scope, "connection", fmt::format("{}/{}", name, context.random.uuid4())))
       .set_connection_state("AUTHORIZED")
       .set_authorization_type(type)
-      .set_auth_parameters(shown(made->secrets))
+      .set_auth_parameters(shown(secrets))
       .set_creation_time(context.now_s())
       .set_last_modified_time(context.now_s())
       .set_last_authorized_time(context.now_s());
@@ -132,9 +137,11 @@ void merge(Json& into, const Json& from) {
   for (const auto& [name, value] : *members) merge(into[name], value);
 }
 
-ApiResult<model::CreateConnectionAuthRequestParameters> merged(
-    const Connection& now, const model::UpdateConnectionRequest& in, bool same_type) {
-  auto json = json_of(now.secrets.record());
+ApiResult<Secrets> merged(const Context& context, const Connection& now,
+                          const model::UpdateConnectionRequest& in, bool same_type) {
+  auto opened = context.vault.open(now);
+  if (!opened) return failure(opened.error());
+  auto json = json_of(opened->record());
   auto auth = in.auth_parameters();
   if (auth) {
     auto given = json_of(auth->record());
@@ -144,9 +151,9 @@ ApiResult<model::CreateConnectionAuthRequestParameters> merged(
       json = std::move(given);
     }
   }
-  auto record = record_of(model::CreateConnectionAuthRequestParameters::shape(), json);
+  auto record = record_of(Secrets::shape(), json);
   if (!record) return invalid(record.error().message);
-  return model::CreateConnectionAuthRequestParameters(*std::move(record));
+  return Secrets(*std::move(record));
 }
 
 Answer update_connection(Context context, api::Call& call, wire::Record input) {
@@ -161,12 +168,13 @@ Answer update_connection(Context context, api::Call& call, wire::Record input) {
                                 auto old = now->about.authorization_type().value_or("");
                                 std::string type(in.authorization_type().value_or(old));
                                 auto next = std::make_shared<Connection>(*now);
-                                TRY_ASSIGN(next->secrets, merged(*now, in, type == old));
-                                TRY(check_auth(type, next->secrets));
+                                TRY_ASSIGN(auto secrets, merged(context, *now, in, type == old));
+                                TRY(check_auth(type, secrets));
+                                TRY_ASSIGN(next->sealed, sealed(context, secrets));
                                 next->about = copy_of(now->about);
                                 next->about.set_authorization_type(type)
                                     .set_connection_state("AUTHORIZED")
-                                    .set_auth_parameters(shown(next->secrets))
+                                    .set_auth_parameters(shown(secrets))
                                     .set_last_modified_time(context.now_s())
                                     .set_last_authorized_time(context.now_s());
                                 if (auto text = in.description()) {
@@ -213,7 +221,7 @@ Answer deauthorize_connection(Context context, api::Call& call, wire::Record inp
                                 next->about = copy_of(now->about);
                                 next->about.set_connection_state("DEAUTHORIZED")
                                     .set_last_modified_time(context.now_s());
-                                next->secrets = {};
+                                next->sealed.clear();
                                 return next;
                               }));
   co_return summary_of<model::DeauthorizeConnectionResponse>(row->about).take();

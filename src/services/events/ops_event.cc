@@ -78,6 +78,18 @@ std::expected<Publication, Problem> publication_of(const Context& context, const
       .event = *std::move(event)};
 }
 
+// Routes them, or, for an environment whose invocation holds its effects back, holds them back.
+io::Task<Result<>> publish_or_hold(const Context& context, const api::Call& call,
+                                   std::vector<Publication> events) {
+  auto effects = context.effects != nullptr && call.from_function()
+                     ? context.effects->find(call.instance)
+                     : nullptr;
+  if (!effects) co_return co_await context.router.publish(std::move(events));
+  std::vector<mayfly::events::HeldEffect> held;
+  for (const auto& event : events) held.push_back(BusEffects::of(event));
+  co_return effects->hold(std::move(held));
+}
+
 Answer put_events(Context context, api::Call& call, wire::Record input) {
   model::PutEventsRequest in(std::move(input));
   if (in.endpoint_id()) {
@@ -107,7 +119,7 @@ Answer put_events(Context context, api::Call& call, wire::Record input) {
     }
     results.push_back(std::move(result));
   }
-  if (auto done = co_await context.router.publish(std::move(events)); !done) {
+  if (auto done = co_await publish_or_hold(context, call, std::move(events)); !done) {
     co_return failure(done.error());
   }
   model::PutEventsResponse out;

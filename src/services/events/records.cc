@@ -123,7 +123,7 @@ Result<> decode(std::string_view bytes, Replay& replay) {
 
 std::string encode(const Connection& connection) {
   auto json = head(connection.scope, connection.about);
-  json["secrets"] = json_of(connection.secrets.record());
+  json["sealed"] = connection.sealed;
   return json.dump();
 }
 
@@ -131,8 +131,9 @@ Result<> decode(std::string_view bytes, Connection& connection) {
   TRY_ASSIGN(auto json, parse(bytes));
   connection.scope = scope_of(json);
   TRY_ASSIGN(connection.about, view_of<model::DescribeConnectionResponse>(json.find("about")));
-  TRY_ASSIGN(connection.secrets,
-             view_of<model::CreateConnectionAuthRequestParameters>(json.find("secrets")));
+  connection.sealed = json.string_or("sealed");
+  // As it was kept before it was sealed.
+  if (const auto* clear = json.find("secrets"); clear != nullptr) connection.sealed = clear->dump();
   return {};
 }
 

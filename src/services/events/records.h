@@ -63,7 +63,7 @@ struct Replay {
 struct Connection {
   Scope scope;
   model::DescribeConnectionResponse about;  // without what is secret
-  model::CreateConnectionAuthRequestParameters secrets;
+  std::string sealed;                       // that (vault.h); empty: nothing
   std::string name() const { return std::string(about.name().value_or("")); }
   std::string key() const { return key_of(scope, name()); }
 };

@@ -44,33 +44,49 @@ void Router::keep(const Archive& archive, const Publication& event, store::Batch
   batch.appends.push_back({archive.log(), "", event.origin.ingested_ms, event.event.text});
 }
 
+void Router::count(const Routed& routed) const {
+  if (routed.published) {
+    deps_.counts.add(routed.bus, "", Step::published);
+    if (!routed.rules.empty()) deps_.counts.add(routed.bus, "", Step::matched);
+  }
+  for (const auto& rule : routed.rules) deps_.counts.add(routed.bus, rule, Step::triggered);
+}
+
 io::Task<Result<>> Router::publish(std::vector<Publication> events, store::Batch with) {
   store::Batch batch = std::move(with);
   std::vector<Deliveries::Prepared> prepared;
+  std::vector<Routed> routed;
   for (auto& event : events) {
     auto matches = deps_.config.match(event.origin.bus, event.event.json);
     std::erase_if(matches.rules, [&](const auto& rule) { return !wanted(event, *rule); });
     if (!event.replay) {
       for (const auto& archive : matches.archives) keep(*archive, event, batch);
     }
+    routed.push_back({event.origin.bus, !event.replay, {}});
+    for (const auto& rule : matches.rules) routed.back().rules.push_back(rule->ref.name);
     if (matches.rules.empty()) continue;
     prepared.push_back(deps_.deliveries.prepare(std::move(event.origin), std::move(event.event),
                                                 matches.rules, batch));
   }
-  if (batch.puts.empty() && batch.appends.empty()) co_return Result<>{};
-  auto done = co_await deps_.store.commit(std::move(batch));
-  if (!done) co_return std::unexpected(std::move(done.error()));
+  if (!batch.puts.empty() || !batch.deletes.empty() || !batch.appends.empty()) {
+    auto done = co_await deps_.store.commit(std::move(batch));
+    if (!done) co_return std::unexpected(std::move(done.error()));
+  }
+  for (const auto& one : routed) count(one);
   for (auto& one : prepared) deps_.deliveries.begin(std::move(one));
   co_return Result<>{};
 }
 
 io::Task<Result<>> Router::trigger(std::shared_ptr<const Rule> rule, Publication event) {
   store::Batch batch;
+  Routed routed{rule->ref.bus, false, {rule->ref.name}};
   auto prepared = deps_.deliveries.prepare(std::move(event.origin), std::move(event.event),
                                            {std::move(rule)}, batch);
-  if (batch.puts.empty()) co_return Result<>{};
-  auto done = co_await deps_.store.commit(std::move(batch));
-  if (!done) co_return std::unexpected(std::move(done.error()));
+  if (!batch.puts.empty()) {
+    auto done = co_await deps_.store.commit(std::move(batch));
+    if (!done) co_return std::unexpected(std::move(done.error()));
+  }
+  count(routed);
   deps_.deliveries.begin(std::move(prepared));
   co_return Result<>{};
 }

@@ -24,6 +24,7 @@ class Router {
     store::Store& store;
     Config& config;
     Deliveries& deliveries;
+    const Counts& counts;
   };
   explicit Router(Deps deps);
   ~Router();
@@ -38,6 +39,13 @@ class Router {
   io::Task<Result<>> trigger(std::shared_ptr<const Rule> rule, Publication event);
 
  private:
+  // Of one event that is not replayed, or a rule's schedule: once it is on the disk.
+  struct Routed {
+    BusRef bus;
+    bool published = true;
+    std::vector<std::string> rules;  // their names
+  };
+  void count(const Routed& routed) const;
   void keep(const Archive& archive, const Publication& event, store::Batch& batch);
   io::Task<void> trim_archives();
   void arm();

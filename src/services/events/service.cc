@@ -41,14 +41,17 @@ std::string resource_of(const api::Operation& operation, const wire::Record& inp
 }  // namespace
 
 EventBus::EventBus(Deps deps)
-    : deps_(deps),
+    : deps_(std::move(deps)),
       config_(deps_.loop, deps_.store),
-      http_(deps_.loop, config_, deps_.http),
-      deliveries_({deps_.loop, deps_.random, deps_.store, config_, deps_.switchboard, http_}),
-      router_({deps_.loop, deps_.store, config_, deliveries_}),
+      vault_(deps_.key, deps_.random),
+      http_(deps_.loop, config_, deps_.http, vault_),
+      deliveries_(
+          {deps_.loop, deps_.random, deps_.store, config_, deps_.switchboard, http_, deps_.counts}),
+      router_({deps_.loop, deps_.store, config_, deliveries_, deps_.counts}),
       replays_({deps_.loop, deps_.store, config_, router_}),
       clock_(deps_.loop, deps_.random, router_),
       target_({deps_.loop, deps_.random, config_, router_, deps_.guard, http_}),
+      effects_(deps_.store, config_, router_),
       policies_(config_) {
   config_.on_rule = [this](const auto& before, const auto& after) {
     clock_.changed(before, after);
@@ -56,7 +59,7 @@ EventBus::EventBus(Deps deps)
 }
 
 Result<std::unique_ptr<EventBus>> EventBus::open(Deps deps) {
-  auto out = std::make_unique<EventBus>(deps);
+  auto out = std::make_unique<EventBus>(std::move(deps));
   TRY(out->config_.load());
   TRY(out->deliveries_.load());
   return out;
@@ -87,8 +90,8 @@ api::Service EventBus::service() {
   api::Service out;
   out.model = &model::model;
   out.resource = resource_of;
-  Context context{deps_.loop,        deps_.random, deps_.store, deps_.guard,
-                  deps_.switchboard, config_,      router_,     replays_};
+  Context context{deps_.loop, deps_.random, deps_.store, deps_.guard, deps_.switchboard,
+                  config_,    router_,      replays_,    vault_,      deps_.effects};
   for (auto rows : {bus_operations(), rule_operations(), target_operations(), event_operations(),
                     archive_operations(), replay_operations(), connection_operations(),
                     destination_operations(), tag_operations()}) {

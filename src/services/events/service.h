@@ -8,6 +8,7 @@
 #include "api/operation.h"
 #include "base/limits.h"
 #include "guard/guard.h"
+#include "services/events/effects.h"
 #include "services/events/replays.h"
 #include "services/events/rule_clock.h"
 #include "services/events/target.h"
@@ -25,6 +26,9 @@ class EventBus {
     guard::Guard& guard;
     const events::Switchboard& switchboard;
     io::HttpClient& http;
+    std::string key;                                // Vault::key_bytes, for what is secret
+    const events::EffectsBoard* effects = nullptr;  // absent: every event is put at once
+    Counts counts{};
   };
   explicit EventBus(Deps deps);
   static Result<std::unique_ptr<EventBus>> open(Deps deps);
@@ -35,6 +39,7 @@ class EventBus {
 
   api::Service service();
   EventTarget& target() { return target_; }
+  events::EffectsTarget& effects() { return effects_; }
   guard::ResourcePolicies& policies() { return policies_; }
   std::size_t deliveries_waiting() const { return deliveries_.waiting(); }
 
@@ -50,12 +55,14 @@ class EventBus {
 
   Deps deps_;
   Config config_;
+  Vault vault_;
   HttpTargets http_;
   Deliveries deliveries_;
   Router router_;
   Replays replays_;
   RuleClock clock_;
   EventTarget target_;
+  BusEffects effects_;
   Policies policies_;
 };
 
@@ -71,6 +78,8 @@ struct Context {
   Config& config;
   Router& router;
   Replays& replays;
+  const Vault& vault;
+  const events::EffectsBoard* effects;
 
   std::int64_t now_ms() const { return epoch_millis(loop.clock().platform()); }
   double now_s() const { return static_cast<double>(now_ms()) / 1000; }

@@ -134,6 +134,38 @@ TEST_CASE("what a connection keeps to itself") {
   bench.restart();
   CHECK(bench.ok("DescribeConnection", Bench::json(R"({"Name":"c"})")).dump() == shown);
   CHECK(bench.rows("connection/") == 1);
+  auto row = bench.disk.scan("connection/", "", 1)->front().value;
+  CHECK(row.find("hidden") == row.npos);
+  auto update = Bench::json(R"({"Name":"c","AuthParameters":{"OAuthParameters":{
+    "ClientParameters":{"ClientSecret":"other"}}}})");
+  CHECK(bench.error("UpdateConnection", update) == "(success)");
+  row = bench.disk.scan("connection/", "", 1)->front().value;
+  CHECK(row.find("other") == row.npos);
+  // Nothing is told, and nothing done, with the key of another data folder.
+  bench.key = std::string(Vault::key_bytes, 'x');
+  bench.restart();
+  CHECK(bench.error("UpdateConnection", update).starts_with("InternalException"));
+  CHECK(bench.error("DescribeConnection", Bench::json(R"({"Name":"c"})")) == "(success)");
+}
+
+TEST_CASE("what is secret of a connection is sealed, and opened under the same key alone") {
+  SystemRandom random;
+  Vault vault(std::string(Vault::key_bytes, 'k'), random);
+  Secrets secrets;
+  secrets.set_api_key_auth_parameters(
+      model::CreateConnectionApiKeyAuthRequestParameters().set_api_key_name("n").set_api_key_value(
+          "hidden"));
+  Connection connection;
+  connection.sealed = *vault.seal(secrets);
+  CHECK(connection.sealed.find("hidden") == std::string::npos);
+  CHECK(*vault.seal(secrets) != connection.sealed);
+  CHECK(vault.open(connection)->api_key_auth_parameters()->api_key_value() == "hidden");
+  Vault other(std::string(Vault::key_bytes, 'x'), random);
+  CHECK(other.open(connection).error().kind == ErrorKind::corrupt);
+  connection.sealed = R"({"ApiKeyAuthParameters":{"ApiKeyName":"n","ApiKeyValue":"before"}})";
+  CHECK(vault.open(connection)->api_key_auth_parameters()->api_key_value() == "before");
+  connection.sealed.clear();
+  CHECK_FALSE(vault.open(connection)->has_api_key_auth_parameters());
 }
 
 TEST_CASE("buses, rules, archives, tags and replays have limits") {

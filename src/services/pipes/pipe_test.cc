@@ -233,3 +233,16 @@ TEST_CASE("pipe: what none can be") {
   CHECK(refused(R"({"TargetParameters":{"InputTemplate":"{"}})") == "ValidationException");
   CHECK(refused(filters(limits::pipes_filters)) == "(success)");
 }
+
+TEST_CASE("pipe: so many of an account") {
+  Bench bench;
+  auto made = [&](std::size_t number) {
+    auto pipe = Bench::pipe(queue_arn, R"({"DesiredState":"STOPPED"})");
+    pipe["Name"] = fmt::format("p{}", number);
+    return bench.code("CreatePipe", std::move(pipe));
+  };
+  for (std::size_t i = 0; i < limits::pipes_per_account; ++i) CHECK(made(i) == "(success)");
+  CHECK(made(limits::pipes_per_account) == "ServiceQuotaExceededException");
+  bench.ok("DeletePipe", Json::object({{"Name", "p0"}}));
+  CHECK(made(limits::pipes_per_account) == "(success)");
+}

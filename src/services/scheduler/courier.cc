@@ -84,6 +84,18 @@ events::Sender sender_of(const Run& run, const Target& target) {
 
 }  // namespace
 
+std::string_view name_of(Step step) {
+  switch (step) {
+    case Step::attempted: return "attempted";
+    case Step::target_error: return "target_error";
+    case Step::throttled: return "throttled";
+    case Step::dropped: return "dropped";
+    case Step::dead_lettered: return "dead_lettered";
+    case Step::dead_letter_failed: return "dead_letter_failed";
+  }
+  return {};
+}
+
 std::string payload_of(const Run& run, const Target& target) {
   if (!target.input) return notification(run).dump();
   std::string out = *target.input;
@@ -121,7 +133,8 @@ io::Task<std::optional<Failure>> Courier::deliver(Run run, Target target) const 
   if (done) co_return std::nullopt;
   co_return Failure{.code = code_of(done.error(), service),
                     .message = done.error().message,
-                    .final = is_final(done.error().kind)};
+                    .final = is_final(done.error().kind),
+                    .throttled = done.error().kind == ErrorKind::throttled};
 }
 
 io::Task<std::optional<Failure>> Courier::call(Run run, Target target,
@@ -133,8 +146,11 @@ io::Task<std::optional<Failure>> Courier::call(Run run, Target target,
                    .scope = run.ref.scope};
   auto done = co_await calls_.call(std::move(own));
   if (done) co_return std::nullopt;
-  co_return Failure{
-      .code = done.error().code, .message = done.error().message, .final = is_final(done.error())};
+  std::string_view code = done.error().code;
+  co_return Failure{.code = done.error().code,
+                    .message = done.error().message,
+                    .final = is_final(done.error()),
+                    .throttled = done.error().http_status == 429 || code.starts_with("Throttl")};
 }
 
 // User guide, "Configuring a schedule's dead-letter queue".

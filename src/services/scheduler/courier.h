@@ -16,7 +16,20 @@ struct Failure {
   std::string message;
   bool final = false;        // no later attempt can go better
   bool of_function = false;  // the target was a function that ran and failed
+  bool throttled = false;    // the target has too much to do
 };
+
+// What is counted for metrics (EventBridge Scheduler user guide, "Monitoring … with CloudWatch").
+enum class Step {
+  attempted,           // to invoke a target
+  target_error,        // an attempt that failed
+  throttled,           // … as the target had too much to do
+  dropped,             // runs that were given up
+  dead_lettered,       // of these, those that went to a dead-letter queue
+  dead_letter_failed,  // … or could not
+};
+std::string_view name_of(Step step);
+using CountStep = std::function<void(const GroupRef& group, Step step)>;
 
 class Courier {
  public:

@@ -56,12 +56,16 @@ struct Bench : sim::TypedCalls<Bench> {
   ~Bench() { close(); }
 
   void open() {
-    auto opened = loop.run_until(Scheduler::open({.loop = loop,
-                                                  .random = random,
-                                                  .store = disk,
-                                                  .zones = zone,
-                                                  .switchboard = board,
-                                                  .calls = calls}));
+    auto opened =
+        loop.run_until(Scheduler::open({.loop = loop,
+                                        .random = random,
+                                        .store = disk,
+                                        .zones = zone,
+                                        .switchboard = board,
+                                        .calls = calls,
+                                        .count = [this](const GroupRef& group, Step step) {
+                                          ++steps[fmt::format("{} {}", group.name, name_of(step))];
+                                        }}));
     REQUIRE_MESSAGE(opened.has_value(), opened.error().message);
     scheduler = std::move(*opened);
     service = make_scheduler_service(*scheduler);
@@ -75,6 +79,8 @@ struct Bench : sim::TypedCalls<Bench> {
     loop.run_until(scheduler->close());
     scheduler.reset();
   }
+  std::map<std::string, int> steps;  // "GROUP STEP"
+
   // What a start after `down` finds.
   void restart(Duration down = 0s) {
     close();

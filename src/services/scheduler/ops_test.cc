@@ -307,4 +307,42 @@ TEST_CASE("the history holds the last runs") {
   CHECK(!*runs_json(*b.scheduler, "arn:aws:scheduler:us-east-1:123456789012:schedule/default/x"));
 }
 
+TEST_CASE("tokens of deletions are remembered, the last so many") {
+  Bench b;
+  auto remove = [&](std::string token) {
+    return b.code("DeleteSchedule",
+                  model::DeleteScheduleInput().set_name("s").set_client_token(std::move(token)));
+  };
+  for (std::size_t i = 0; i < limits::schedule_tokens; ++i) {
+    b.create(Bench::ask("s", "at(2030-01-01T00:00:00)"));
+    CHECK(remove(fmt::format("t{}", i)) == "(success)");
+  }
+  CHECK(remove("t0") == "(success)");
+  CHECK(remove("other") == "ResourceNotFoundException");
+  b.create(Bench::ask("s", "at(2030-01-01T00:00:00)"));
+  CHECK(remove("more") == "(success)");
+  CHECK(remove("t0") == "ResourceNotFoundException");
+  CHECK(remove("t1") == "(success)");
+}
+
+TEST_CASE("a page looks at so many schedules, and says that there may be more") {
+  Bench b;
+  for (std::size_t i = 0; i < limits::schedule_scan; ++i) {
+    b.create(Bench::ask(fmt::format("s{:05}", i), "at(2030-01-01T00:00:00)"));
+  }
+  b.create(Bench::ask("z", "at(2030-01-01T00:00:00)"));
+  auto in = model::ListSchedulesInput().set_name_prefix("z");
+  auto page = b.ok<model::ListSchedulesOutput>("ListSchedules", model::ListSchedulesInput(in));
+  std::size_t pages = 1;
+  while (page.next_token()) {
+    CHECK(page.schedules().empty());
+    ++pages;
+    page = b.ok<model::ListSchedulesOutput>(
+        "ListSchedules",
+        model::ListSchedulesInput(in).set_next_token(std::string(*page.next_token())));
+  }
+  CHECK(pages == 2);
+  CHECK(page.schedules().size() == 1);
+}
+
 }  // namespace mayfly::services::scheduler::test

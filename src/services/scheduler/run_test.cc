@@ -344,4 +344,38 @@ TEST_CASE("event buses get what makes an event, FIFO queues a group") {
   CHECK(b.queue.got[0].group_id == "g");
 }
 
+TEST_CASE("attempts are counted by group, and what became of runs") {
+  using Steps = std::map<std::string, int>;
+  Bench b;
+  b.create(Bench::ask("good", "at(2026-01-01T00:01:00)"));
+  b.live(2min, 60s);
+  CHECK(b.steps == Steps{{"default attempted", 1}});
+  b.steps.clear();
+  b.function.refuse = Error{ErrorKind::throttled, "busy", {}};
+  auto in = Bench::ask("bad", "at(2026-01-01T00:05:00)");
+  in.set_target(
+      Bench::target(Bench::function_arn())
+          .set_retry_policy(model::RetryPolicy().set_maximum_retry_attempts(1))
+          .set_dead_letter_config(model::DeadLetterConfig().set_arn(Bench::queue_arn("dead"))));
+  b.create(std::move(in));
+  b.live(10min, 60s);
+  CHECK(b.steps == Steps{{"default attempted", 2},
+                         {"default throttled", 2},
+                         {"default dropped", 1},
+                         {"default dead_lettered", 1}});
+  b.steps.clear();
+  b.function.refuse = Error{ErrorKind::invalid, "no", {}};
+  b.queue.refuse = Error{ErrorKind::not_found, "gone", {}};
+  in = Bench::ask("worse", "at(2026-01-01T01:00:00)");
+  in.set_target(
+      Bench::target(Bench::function_arn())
+          .set_dead_letter_config(model::DeadLetterConfig().set_arn(Bench::queue_arn("dead"))));
+  b.create(std::move(in));
+  b.live(60min, 60s);
+  CHECK(b.steps == Steps{{"default attempted", 1},
+                         {"default target_error", 1},
+                         {"default dropped", 1},
+                         {"default dead_letter_failed", 1}});
+}
+
 }  // namespace mayfly::services::scheduler::test

@@ -21,9 +21,10 @@ struct Runner::Claim {
   bool complete = false;  // and to be deleted, without a run
 };
 
-Runner::Runner(Schedules& schedules, const Courier& courier)
+Runner::Runner(Schedules& schedules, const Courier& courier, CountStep count)
     : schedules_(schedules),
       courier_(courier),
+      count_(std::move(count)),
       loop_(schedules.deps().loop),
       tasks_(schedules.deps().loop) {}
 

@@ -22,7 +22,8 @@ namespace mayfly::services::scheduler {
 
 class Runner {
  public:
-  Runner(Schedules& schedules, const Courier& courier);
+  // `count` may be absent.
+  Runner(Schedules& schedules, const Courier& courier, CountStep count);
   void start();
   void stop();
   io::Task<void> close();
@@ -58,6 +59,9 @@ class Runner {
   io::Task<bool> retry(const Run& run, const Target& target, const Failure& failure,
                        std::string& exhausted);
   io::Task<void> remove_complete(ScheduleRef ref, std::string id);
+  void count(const Run& run, Step step) const {
+    if (count_) count_(run.ref.in(), step);
+  }
   // Of a run that is at its end, its own rows.
   static void forget(const Run& run, store::Batch& batch);
   io::Task<void> keep(store::Batch batch);
@@ -65,6 +69,7 @@ class Runner {
 
   Schedules& schedules_;
   const Courier& courier_;
+  CountStep count_;
   io::Loop& loop_;
   bool stopped_ = true;
   bool working_ = false;

@@ -39,7 +39,9 @@ io::Task<void> Runner::deliver(Run run, std::optional<Schedule> schedule) {
     co_await keep(std::move(batch));
   } else {
     Target target = run.target ? *run.target : schedule->target;
+    count(run, Step::attempted);
     auto failure = co_await courier_.deliver(run, target);
+    if (failure) count(run, failure->throttled ? Step::throttled : Step::target_error);
     co_await settle(run, target, std::move(failure), began);
   }
   flying_.erase(run.id);
@@ -83,6 +85,7 @@ io::Task<void> Runner::settle(Run run, const Target& target, std::optional<Failu
                              {"outcome", "delivered"}});
   ++(failure ? totals_.failed : totals_.delivered);
   if (failure) {
+    count(run, Step::dropped);
     entry["outcome"] = "failed";
     entry["code"] = failure->code;
     entry["message"] = failure->message;
@@ -91,6 +94,7 @@ io::Task<void> Runner::settle(Run run, const Target& target, std::optional<Failu
   }
   if (failure && !target.dead_letter_arn.empty()) {
     auto buried = co_await courier_.bury(run, target, *failure, std::move(exhausted));
+    count(run, buried ? Step::dead_lettered : Step::dead_letter_failed);
     if (buried) entry["deadLetter"] = true;
     if (!buried) {
       entry["deadLetter"] = false;

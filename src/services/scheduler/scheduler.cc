@@ -9,7 +9,7 @@ Scheduler::Scheduler(Deps deps)
       groups_(deps_.loop, deps_.store),
       schedules_({deps_.loop, deps_.random, deps_.store, groups_, deps_.zones}),
       courier_(deps_.switchboard, deps_.calls),
-      runner_(schedules_, courier_),
+      runner_(schedules_, courier_, deps_.count),
       tasks_(deps_.loop) {}
 
 io::Task<Result<std::unique_ptr<Scheduler>>> Scheduler::open(Deps deps) {

@@ -19,6 +19,7 @@ class Scheduler {
     Zones zones;
     const events::Switchboard& switchboard;
     api::Calls& calls;
+    CountStep count{};  // or absent
   };
   explicit Scheduler(Deps deps);
   static io::Task<Result<std::unique_ptr<Scheduler>>> open(Deps deps);

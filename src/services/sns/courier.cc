@@ -159,7 +159,7 @@ io::Task<Result<>> Courier::post(const Message& message, const Subscription& to)
   }
   if (raw) request.headers.emplace_back("x-amz-sns-rawdelivery", "true");
   if (!message.trace.empty()) request.headers.emplace_back("X-Amzn-Trace-Id", message.trace);
-  while (posts_ >= limits::sns_http_at_once) {
+  while (posts_ >= deps_.http_at_once) {
     CO_TRY(io::to_result(co_await posting_.park(no_deadline, stop_.get_token()), "delivery"));
   }
   ++posts_;

@@ -34,6 +34,7 @@ class Courier {
     io::HttpClient& http;
     const events::Switchboard& switchboard;
     CountStep count;
+    std::size_t http_at_once = limits::sns_http_at_once;  // exchanges under way
   };
   explicit Courier(Deps deps)
       : deps_(std::move(deps)), signing_(deps_.loop), posting_(deps_.loop) {}

@@ -72,7 +72,8 @@ struct Bench : sim::TypedCalls<Bench> {
                                [this](const TopicRef&, std::string_view, Step step) {
                                  ++steps[std::string(name_of(step))];
                                },
-                               [] { return std::string("outside:4566"); }});
+                               [] { return std::string("outside:4566"); }, &board, http_at_once,
+                               subscriptions_max});
     REQUIRE_MESSAGE(opened, opened.error().message);
     house = std::move(*opened);
     guard->set_resource_policies(house->policies());
@@ -198,6 +199,9 @@ struct Bench : sim::TypedCalls<Bench> {
 
   AccountId account{"123456789012"};
   bool from_function = false;
+  events::EffectsBoard board;
+  std::size_t http_at_once = limits::sns_http_at_once;
+  std::size_t subscriptions_max = limits::sns_subscriptions;
   sim::ManualClock clock;
   SystemRandom random;
   io::Loop loop;

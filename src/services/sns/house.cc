@@ -6,7 +6,8 @@ House::House(Deps deps)
     : deps_(std::move(deps)),
       topics_({deps_.loop, deps_.random, deps_.store}),
       signer_(deps_.loop, deps_.workers, deps_.store),
-      courier_({deps_.loop, topics_, signer_, deps_.http, deps_.switchboard, deps_.count}),
+      courier_({deps_.loop, topics_, signer_, deps_.http, deps_.switchboard, deps_.count,
+                deps_.http_at_once}),
       outbox_(
           {.loop = deps_.loop,
            .store = deps_.store,
@@ -18,6 +19,7 @@ House::House(Deps deps)
            .rate = [this](std::uint64_t subscription) { return courier_.rate_of(subscription); }}),
       publisher_({deps_.loop, deps_.random, deps_.store, topics_, outbox_, deps_.count}),
       target_(topics_, publisher_, deps_.guard),
+      effects_(deps_.store, topics_, publisher_),
       web_(service_deps(), signer_) {}
 
 Result<std::unique_ptr<House>> House::open(Deps deps) {

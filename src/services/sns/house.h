@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "services/sns/courier.h"
+#include "services/sns/effects.h"
 #include "services/sns/outbox.h"
 #include "services/sns/publisher.h"
 #include "services/sns/service.h"
@@ -26,7 +27,10 @@ class House {
     const events::Switchboard& switchboard;
     guard::Guard& guard;
     CountStep count;
-    std::function<std::string()> host;  // as sns::Deps
+    std::function<std::string()> host;              // as sns::Deps
+    const events::EffectsBoard* effects = nullptr;  // likewise
+    std::size_t http_at_once = limits::sns_http_at_once;
+    std::size_t subscriptions_max = limits::sns_subscriptions;
   };
   explicit House(Deps deps);
   static Result<std::unique_ptr<House>> open(Deps deps);
@@ -35,6 +39,7 @@ class House {
   events::Target& target() { return target_; }
   guard::ResourcePolicies& policies() { return policies_; }
   Web& web() { return web_; }
+  events::EffectsTarget& effects() { return effects_; }
   std::size_t waiting() const { return outbox_.waiting(); }
 
   // Delivers what is left from before, when all targets are registered.
@@ -43,7 +48,10 @@ class House {
   io::Task<void> close();
 
  private:
-  sns::Deps service_deps() { return {deps_.loop, deps_.random, topics_, publisher_, deps_.host}; }
+  sns::Deps service_deps() {
+    return {deps_.loop,    deps_.random,           topics_, publisher_, deps_.host,
+            deps_.effects, deps_.subscriptions_max};
+  }
 
   Deps deps_;
   Topics topics_;
@@ -52,6 +60,7 @@ class House {
   Outbox outbox_;
   Publisher publisher_;
   TopicTarget target_;
+  TopicEffects effects_;
   TopicPolicies policies_{topics_};
   Web web_;
 };

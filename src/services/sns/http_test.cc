@@ -9,11 +9,12 @@ using namespace mayfly::services::sns::test;
 
 namespace {
 
-// Notes what it is sent and answers as it is told; one connection at a time.
+// Notes what it is sent and answers as it is told, when it is let.
 class Endpoint {
  public:
   explicit Endpoint(io::Loop& loop)
-      : loop_(loop), listener_(loop, *io::listen_tcp("127.0.0.1", 0)), scope_(loop) {
+      : loop_(loop), listener_(loop, *io::listen_tcp("127.0.0.1", 0)), gate_(loop), scope_(loop) {
+    gate_.set();
     scope_.spawn(serve());
   }
   ~Endpoint() {
@@ -41,34 +42,41 @@ class Endpoint {
   };
   int status = 200;
   std::vector<Got> got;
+  void hold() { gate_.reset(); }
+  void let_go() { gate_.set(); }
 
  private:
   io::Task<void> serve() {
-    auto stop = scope_.stop_token();
-    while (auto fd = co_await listener_.accept(stop)) {
-      io::Stream stream(loop_, std::move(*fd));
-      std::string text;
-      std::array<char, 4096> chunk{};
-      std::size_t whole = std::string::npos;
-      std::size_t head = std::string::npos;
-      while (text.size() < whole) {
-        auto read = co_await stream.read(chunk, no_deadline, stop);
-        if (!read || *read == 0) break;
-        text.append(chunk.data(), *read);
-        head = text.find("\r\n\r\n");
-        if (head == text.npos) continue;
-        auto length = Got{text.substr(0, head), {}}.header("content-length");
-        whole = head + 4 + static_cast<std::size_t>(*wire::parse_int(length));
-      }
-      if (text.size() < whole) continue;
-      got.push_back({text.substr(0, head), text.substr(head + 4)});
-      (void)co_await stream.write_all(
-          fmt::format("HTTP/1.1 {} X\r\nContent-Length: 0\r\n\r\n", status), no_deadline, stop);
+    while (auto fd = co_await listener_.accept(scope_.stop_token())) {
+      scope_.spawn(exchange(std::move(*fd)));
     }
+  }
+
+  io::Task<void> exchange(io::Fd fd) {
+    io::Stream stream(loop_, std::move(fd));
+    auto stop = scope_.stop_token();
+    std::string text;
+    std::array<char, 4096> chunk{};
+    std::size_t whole = std::string::npos;
+    std::size_t head = std::string::npos;
+    while (text.size() < whole) {
+      auto read = co_await stream.read(chunk, no_deadline, stop);
+      if (!read || *read == 0) co_return;
+      text.append(chunk.data(), *read);
+      head = text.find("\r\n\r\n");
+      if (head == text.npos) continue;
+      auto length = Got{text.substr(0, head), {}}.header("content-length");
+      whole = head + 4 + static_cast<std::size_t>(*wire::parse_int(length));
+    }
+    got.push_back({text.substr(0, head), text.substr(head + 4)});
+    (void)co_await gate_.wait(no_deadline, stop);
+    (void)co_await stream.write_all(
+        fmt::format("HTTP/1.1 {} X\r\nContent-Length: 0\r\n\r\n", status), no_deadline, stop);
   }
 
   io::Loop& loop_;
   io::Listener listener_;
+  io::Event gate_;
   io::TaskScope scope_;
 };
 
@@ -216,6 +224,22 @@ TEST_CASE("http: no more than so many a second") {
   CHECK(bench.endpoint.got.size() == 3);
   bench.pass(500ms);
   CHECK(bench.endpoint.got.size() == 4);
+}
+
+TEST_CASE("http: so many exchanges at a time, of all subscriptions") {
+  Hooked bench;
+  bench.http_at_once = 2;
+  bench.restart();
+  auto topic = bench.create("t");
+  bench.hook(topic);
+  bench.endpoint.hold();
+  for (const auto* body : {"1", "2", "3"}) bench.publish(topic, body);
+  CHECK(bench.endpoint.got.size() == 2);
+  CHECK(bench.house->waiting() == 3);
+  bench.endpoint.let_go();
+  bench.settle();
+  CHECK(bench.endpoint.got.size() == 3);
+  CHECK(bench.house->waiting() == 0);
 }
 
 TEST_CASE("http: the topic's policy, and its word over the subscriptions'") {

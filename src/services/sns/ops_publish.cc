@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "services/sns/accept.h"
+#include "services/sns/effects.h"
 #include "services/sns/service.h"
 #include "wire/text.h"
 
@@ -58,6 +59,27 @@ ApiResult<void> check_entries(const std::vector<model::PublishBatchRequestEntry>
   return {};
 }
 
+// Publishes, or, for an environment whose invocation holds its effects back, holds back: then there
+// are no sequence numbers yet.
+io::Task<Result<std::vector<Publisher::Published>>> publish_or_hold(const Deps& deps,
+                                                                    const api::Call& call,
+                                                                    std::shared_ptr<Topic> topic,
+                                                                    std::vector<Message> messages) {
+  auto effects =
+      deps.effects != nullptr && call.from_function() ? deps.effects->find(call.instance) : nullptr;
+  if (!effects) co_return co_await deps.publisher.publish(std::move(topic), std::move(messages));
+  std::vector<Publisher::Published> out;
+  std::vector<events::HeldEffect> held;
+  for (auto& message : messages) {
+    message.id = deps.random.uuid4();
+    message.topic_arn = topic->arn();
+    out.push_back({message.id, 0});
+    held.push_back(TopicEffects::of(message));
+  }
+  CO_TRY(effects->hold(std::move(held)));
+  co_return out;
+}
+
 model::BatchResultErrorEntry failed_entry(std::string_view id, const api::ApiError& error) {
   model::BatchResultErrorEntry out;
   out.set_id(std::string(id))
@@ -79,11 +101,13 @@ Answer publish(Deps deps, api::Call& call, wire::Record input) {
   CO_TRY_ASSIGN(auto message, read_message(*topic, call, in));
   std::vector<Message> one;
   one.push_back(std::move(message));
-  auto done = co_await deps.publisher.publish(topic, std::move(one));
+  auto done = co_await publish_or_hold(deps, call, topic, std::move(one));
   if (!done) co_return Refusal(api_error(done.error()));
   model::PublishResponse out;
   out.set_message_id(done->front().id);
-  if (topic->fifo()) out.set_sequence_number(sequence_text(done->front().seq));
+  if (topic->fifo() && done->front().seq != 0) {
+    out.set_sequence_number(sequence_text(done->front().seq));
+  }
   co_return std::move(out).take();
 }
 
@@ -112,12 +136,14 @@ Answer publish_batch(Deps deps, api::Call& call, wire::Record input) {
   }
   std::vector<model::PublishBatchResultEntry> successful;
   if (!messages.empty()) {
-    auto done = co_await deps.publisher.publish(topic, std::move(messages));
+    auto done = co_await publish_or_hold(deps, call, topic, std::move(messages));
     if (!done) co_return Refusal(api_error(done.error()));
     for (std::size_t i = 0; i < ids.size(); ++i) {
       auto& entry = successful.emplace_back();
       entry.set_id(ids[i]).set_message_id((*done)[i].id);
-      if (topic->fifo()) entry.set_sequence_number(sequence_text((*done)[i].seq));
+      if (topic->fifo() && (*done)[i].seq != 0) {
+        entry.set_sequence_number(sequence_text((*done)[i].seq));
+      }
     }
   }
   co_return model::PublishBatchResponse()

@@ -44,8 +44,8 @@ ApiResult<void> check_endpoint(const Topic& topic, std::string_view protocol,
   return {};
 }
 
-ApiResult<void> check_count(const Topic& topic) {
-  std::size_t most = topic.fifo() ? limits::sns_fifo_subscriptions : limits::sns_subscriptions;
+ApiResult<void> check_count(const Deps& deps, const Topic& topic) {
+  std::size_t most = topic.fifo() ? limits::sns_fifo_subscriptions : deps.subscriptions_max;
   if (topic.subscriptions().size() < most) return {};
   return Refusal(model::subscription_limit_exceeded_exception(
       fmt::format("{} subscriptions are the most of a topic.", most)));
@@ -120,7 +120,7 @@ Answer subscribe(Deps deps, api::Call& call, wire::Record input) {
     co_return invalid("Attributes", "Subscription already exists with different attributes");
   }
   if (!same) {
-    CO_TRY(check_count(*topic));
+    CO_TRY(check_count(deps, *topic));
     CO_TRY(check_filters(*topic, given));
     one.owner = call.caller.account.str();
     one.state = first_state(one);

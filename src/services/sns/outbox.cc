@@ -109,7 +109,8 @@ io::Task<Result<>> Outbox::put(std::vector<Addressed> messages, store::Batch als
   if (count_ + more > deps_.most) {
     co_return fail(ErrorKind::throttled, "too many deliveries are waiting; try again later");
   }
-  if (!also.puts.empty()) CO_TRY(co_await deps_.store.commit(std::move(also)));
+  bool nothing = also.puts.empty() && also.deletes.empty();
+  if (!nothing) CO_TRY(co_await deps_.store.commit(std::move(also)));
   for (auto& one : messages) {
     if (one.to.empty()) continue;
     std::uint64_t seq = one.message.seq;

@@ -74,7 +74,7 @@ void Publisher::forget_old(store::Batch& batch) {
 
 void Publisher::stamp(const Topic& topic, Message& message) {
   message.seq = deps_.topics.next_number();
-  message.id = deps_.random.uuid4();
+  if (message.id.empty()) message.id = deps_.random.uuid4();
   message.topic_arn = topic.arn();
   message.published_ms = epoch_millis(deps_.loop.clock().platform());
   message.signature_version = topic.info().settings.signature_version;
@@ -96,14 +96,13 @@ std::vector<std::uint64_t> Publisher::receivers_of(const Topic& topic,
 }
 
 io::Task<Result<std::vector<Publisher::Published>>> Publisher::publish(
-    std::shared_ptr<Topic> topic, std::vector<Message> messages) {
+    std::shared_ptr<Topic> topic, std::vector<Message> messages, store::Batch batch) {
   std::int64_t now = epoch_millis(deps_.loop.clock().platform());
   std::int64_t until = now + std::chrono::milliseconds(limits::sns_deduplication_time).count();
   std::vector<Published> out;
   std::vector<Outbox::Addressed> addressed;
   std::vector<std::string> fresh;
   std::vector<std::string> repeated;
-  store::Batch batch;
   forget_old(batch);
   for (auto& message : messages) {
     std::string key;

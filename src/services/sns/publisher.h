@@ -34,9 +34,11 @@ class Publisher {
     std::uint64_t seq = 0;
   };
   // Accepted messages of one topic, in their order: all or none. A duplicate is answered as the
-  // message that it repeats. Durable when it answers.
+  // message that it repeats. Durable when it answers; `also` is stored in the same commit. One that
+  // has an id keeps it.
   io::Task<Result<std::vector<Published>>> publish(std::shared_ptr<Topic> topic,
-                                                   std::vector<Message> messages);
+                                                   std::vector<Message> messages,
+                                                   store::Batch also = {});
   // Asks an endpoint for its confirmation, or tells it of its end.
   io::Task<Result<>> tell(std::shared_ptr<const Subscription> subscription, Message::Type what);
 

@@ -7,6 +7,8 @@
 #include <functional>
 
 #include "api/operation.h"
+#include "base/limits.h"
+#include "events/effects.h"
 #include "services/sns/publisher.h"
 #include "services/sns/topics.h"
 
@@ -20,6 +22,8 @@ struct Deps {
   Publisher& publisher;
   // By which host clients outside reach this server, for those that came from inside a jail.
   std::function<std::string()> host;
+  const events::EffectsBoard* effects = nullptr;  // absent: every message is published at once
+  std::size_t subscriptions_max = limits::sns_subscriptions;  // of a standard topic
 };
 
 api::Service make_sns_service(const Deps& deps);

@@ -52,7 +52,8 @@ Refusal bad_attribute(std::string_view name, std::string_view reason) {
 api::ApiError api_error(const Error& error) {
   switch (error.kind) {
     case ErrorKind::not_found: return no_such_queue().error();
-    case ErrorKind::throttled: return model::over_limit(error.message);
+    case ErrorKind::throttled:
+    case ErrorKind::too_large: return model::over_limit(error.message);
     case ErrorKind::invalid: return invalid_parameter(error.message).error();
     case ErrorKind::unavailable: return api::service_unavailable(error.message);
     default: return api::internal_failure(error.message);

@@ -17,7 +17,10 @@ struct Bench : sim::TypedCalls<Bench> {
   ~Bench() { close(); }
 
   void open() {
-    auto opened = Queues::open({loop, random, disk});
+    auto opened = Queues::open(
+        {loop, random, disk, [this](const QueueRef& queue, Step step, std::size_t count) {
+           steps[fmt::format("{} {}", queue.name, name_of(step))] += count;
+         }});
     REQUIRE_MESSAGE(opened.has_value(), opened.error().message);
     queues = std::move(*opened);
     service = make_sqs_service({loop, *queues});
@@ -108,6 +111,7 @@ struct Bench : sim::TypedCalls<Bench> {
     loop.run_ready();
   }
 
+  std::map<std::string, std::size_t> steps;  // "QUEUE STEP"
   Scope scope{AccountId("123456789012"), Region("us-east-1")};
   std::string instance;  // the environment that calls, or empty
   sim::ManualClock clock;

@@ -127,7 +127,18 @@ Queue::Sending Queue::prepare_sends(std::vector<Message> messages, store::Batch&
   return out;
 }
 
+std::string_view name_of(Step step) {
+  switch (step) {
+    case Step::sent: return "sent";
+    case Step::received: return "received";
+    case Step::empty_receive: return "empty_receive";
+    case Step::deleted: return "deleted";
+  }
+  return {};
+}
+
 void Queue::end_sends(const Sending& sending, bool stored) {
+  if (stored) count(Step::sent, sending.sent.size());
   for (const auto& one : sending.fresh) stored ? arrived(one) : drop(one);
   if (!stored) {
     for (const auto& key : sending.reserved) {

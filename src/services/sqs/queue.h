@@ -69,6 +69,11 @@ struct Ask {
   std::function<bool(const Received&)> fits{};
 };
 
+// Counted for metrics; in messages, but empty receives by themselves.
+enum class Step { sent, received, empty_receive, deleted };
+std::string_view name_of(Step step);
+using CountStep = std::function<void(const QueueRef& queue, Step step, std::size_t count)>;
+
 class Queue : public std::enable_shared_from_this<Queue> {
  public:
   struct Deps {
@@ -77,6 +82,7 @@ class Queue : public std::enable_shared_from_this<Queue> {
     store::Store& store;
     // By ARN; nullptr: there is none.
     std::function<std::shared_ptr<Queue>(std::string_view arn)> find;
+    CountStep count{};  // or absent
   };
   Queue(Deps deps, Info info);
   ~Queue();
@@ -179,6 +185,10 @@ class Queue : public std::enable_shared_from_this<Queue> {
   void expire();
   void arm();
   void tell_watchers();
+  void count(Step step, std::size_t messages) const {
+    if (deps_.count && messages > 0) deps_.count(info_.ref, step, messages);
+  }
+  Result<std::vector<Received>> take_new(const Ask& ask);
   io::Task<void> remove_quietly(std::vector<std::uint64_t> seqs);
   io::Task<void> dead_letter(std::vector<std::uint64_t> seqs);
 

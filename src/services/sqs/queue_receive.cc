@@ -54,13 +54,23 @@ io::Task<Result<std::vector<Received>>> Queue::receive(Ask ask) {
   while (true) {
     if (deleted_) co_return fail(ErrorKind::not_found, "the queue is deleted");
     CO_TRY_ASSIGN(auto got, take(ask));
-    if (!got.empty() || released_ || deps_.loop.now() >= until) co_return got;
-    co_await arrivals_.park(until);
+    if (got.empty() && !released_ && deps_.loop.now() < until) {
+      co_await arrivals_.park(until);
+      continue;
+    }
+    if (got.empty()) count(Step::empty_receive, 1);
+    co_return got;
   }
 }
 
 Result<std::vector<Received>> Queue::take(const Ask& ask) {
-  if (auto again = take_again(ask)) return *std::move(again);
+  auto again = take_again(ask);
+  auto out = again ? *std::move(again) : take_new(ask);
+  if (out) count(Step::received, out->size());
+  return out;
+}
+
+Result<std::vector<Received>> Queue::take_new(const Ask& ask) {
   std::int64_t now = now_ms();
   tick();
   std::vector<Received> out;
@@ -172,6 +182,7 @@ void Queue::prepare_removes(const std::vector<std::uint64_t>& seqs, store::Batch
 }
 
 void Queue::end_removes(const std::vector<std::uint64_t>& seqs, bool stored) {
+  if (stored) count(Step::deleted, seqs.size());
   for (auto seq : seqs) stored ? index_.erase(seq) : index_.stay(seq);
   settle();
 }
@@ -191,7 +202,8 @@ io::Task<Result<>> Queue::remove(std::vector<std::uint64_t> seqs) {
     }
     batch.deletes.push_back(key_of(seq));
   }
-  if (batch.deletes.empty()) co_return Result<>{};
+  std::size_t deleted = batch.deletes.size();
+  if (deleted == 0) co_return Result<>{};
   auto done = co_await deps_.store.commit(std::move(batch));
   for (auto seq : from_backlog) {
     leaving_.erase(seq);
@@ -200,6 +212,7 @@ io::Task<Result<>> Queue::remove(std::vector<std::uint64_t> seqs) {
   for (auto seq : seqs) done ? index_.erase(seq) : index_.stay(seq);
   settle();
   if (!done) co_return std::unexpected(std::move(done).error());
+  count(Step::deleted, deleted);
   co_return Result<>{};
 }
 

@@ -18,23 +18,24 @@ std::string queue_key(const QueueRef& ref) {
 }  // namespace
 
 Queues::Queues(Deps deps)
-    : deps_(deps),
+    : deps_(std::move(deps)),
       changed_(deps_.loop),
       moves_({deps_.loop, deps_.random, deps_.store,
               [this](std::string_view arn) { return find(arn); }}),
+      carrier_(deps_.loop, deps_.store, deps_.random),
       tasks_(deps_.loop) {}
 
 Queues::~Queues() = default;
 
 Result<std::unique_ptr<Queues>> Queues::open(Deps deps) {
-  auto out = std::make_unique<Queues>(deps);
+  auto out = std::make_unique<Queues>(std::move(deps));
   TRY(out->load());
   return out;
 }
 
 Queue::Deps Queues::queue_deps() {
-  return {deps_.loop, deps_.random, deps_.store,
-          [this](std::string_view arn) { return find(arn); }};
+  return {deps_.loop, deps_.random, deps_.store, [this](std::string_view arn) { return find(arn); },
+          deps_.count};
 }
 
 Result<> Queues::load() {
@@ -63,6 +64,7 @@ Result<> Queues::load() {
   for (const auto& row : gone) {
     tasks_.spawn(erase_rows(fmt::format("msg/{}/", row.key.substr(5)), {}, row.key));
   }
+  TRY(carrier_.load());
   return moves_.load();
 }
 
@@ -93,8 +95,9 @@ void Queues::unwatch(std::uint64_t id) {
   watchers_.erase(found);
 }
 
-std::shared_ptr<events::Effects> Queues::stage(std::shared_ptr<Queue> from) const {
-  return std::make_shared<Staging>(deps_.loop, deps_.store, deps_.random, std::move(from));
+std::shared_ptr<events::Effects> Queues::stage(std::shared_ptr<Queue> from) {
+  return std::make_shared<Staging>(Staging::Deps{deps_.loop, deps_.store, deps_.random, carrier_},
+                                   std::move(from));
 }
 
 std::vector<std::shared_ptr<Queue>> Queues::list(const Scope& scope, std::string_view prefix,
@@ -247,11 +250,13 @@ io::Task<void> Queues::erase_rows(std::string prefix, std::string through,
 
 void Queues::release() {
   released_ = true;
+  carrier_.stop();
   for (const auto& queue : all()) queue->release();
 }
 
 io::Task<void> Queues::close() {
   release();
+  co_await carrier_.close();
   co_await moves_.close();
   for (const auto& queue : all()) co_await queue->close();
   co_await tasks_.close();

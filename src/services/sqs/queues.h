@@ -4,11 +4,12 @@
 // are still to be erased. What a purge or a deletion leaves is erased in the background, also after
 // a restart; nobody sees it meanwhile.
 //
-// Loop thread; owned by mayfly/. release() before front/ closes, so that nobody waits any more;
-// close() after.
+// Loop thread; owned by mayfly/. release() before front/ closes, so that nobody waits any more and
+// nothing more is brought to other services; close() after.
 #pragma once
 
 #include "events/effects.h"
+#include "services/sqs/carrier.h"
 #include "services/sqs/moves.h"
 #include "services/sqs/queue.h"
 
@@ -20,6 +21,7 @@ class Queues {
     io::Loop& loop;
     Random& random;
     store::Store& store;
+    CountStep count{};  // or absent
   };
   explicit Queues(Deps deps);
   ~Queues();
@@ -41,7 +43,8 @@ class Queues {
   // Queues whose dead letters go to that one.
   std::vector<std::shared_ptr<Queue>> sources_of(const QueueRef& ref) const;
   // For an invocation whose sends go with the deletion of messages of `from`, or without.
-  std::shared_ptr<events::Effects> stage(std::shared_ptr<Queue> from) const;
+  std::shared_ptr<events::Effects> stage(std::shared_ptr<Queue> from);
+  Carrier& carrier() { return carrier_; }
   // As Queue::watch, of the queue that has that name now, and of each that gets it later.
   std::uint64_t watch(const QueueRef& ref, Queue::Arrival call);
   void unwatch(std::uint64_t id);
@@ -70,6 +73,7 @@ class Queues {
   std::map<std::uint64_t, Watcher> watchers_;
   std::uint64_t next_watcher_ = 1;
   Moves moves_;
+  Carrier carrier_;
   bool released_ = false;
   io::TaskScope tasks_;
 };

@@ -119,7 +119,7 @@ TEST_CASE("sqs staging: what one invocation may send is bounded") {
 
 TEST_CASE("sqs staging: an event that was done is known for a day") {
   Bench b;
-  StagedSends ledger(b.loop, b.disk, b.random);
+  StagedSends ledger({b.loop, b.disk, b.random, b.queues->carrier()});
   auto url = b.create("target");
   auto effects = ledger.begin();
   auto staging = std::dynamic_pointer_cast<Staging>(effects);

@@ -13,6 +13,7 @@ import tempfile
 import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+import clients  # noqa: E402
 import harness  # noqa: E402
 from harness import Compat, make_zip, PYTHON_ECHO, ROLE, ROOT  # noqa: E402
 
@@ -84,15 +85,8 @@ class AwsCli(Client):
 
 class JavaScript(Client):
     def test_sdk_version_3(self):
-        node, npm = self.need("node"), self.need("npm")
-        kept = ROOT / "build/compat-node"
-        kept.mkdir(parents=True, exist_ok=True)
-        packages = ["@aws-sdk/client-lambda@3", "@aws-sdk/client-cloudwatch-logs@3"]
-        if not (kept / "node_modules/@aws-sdk/client-cloudwatch-logs").exists():
-            run = subprocess.run([npm, "install", "--no-audit", "--no-fund", "--prefix", str(kept),
-                                  *packages], text=True, capture_output=True, timeout=600)
-            if run.returncode:
-                self.skipTest("npm could not fetch the SDK: " + run.stderr[-200:])
+        node = self.need("node")
+        kept = clients.sdk_folder(self, "client-lambda", "client-cloudwatch-logs")
         script = kept / "sdk.mjs"
         shutil.copy(pathlib.Path(__file__).parent / "sdk.mjs", script)
         (self.folder / "code.zip").write_bytes(make_zip(PYTHON_ECHO))
