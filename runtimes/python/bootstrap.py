@@ -10,6 +10,7 @@ MAYFLY_TEMPLATE makes it a template of which environments are forked (mayfly_tem
 
 import os
 import sys
+import time
 
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -324,6 +325,7 @@ def main():
         if _TEMPLATE:
             template = mayfly_template.Template(_TEMPLATE, channel)
     sink = log.setup()
+    restored = None
     try:
         handler = _load(os.environ.get("_HANDLER", ""))
     except Exception as error:  # pylint: disable=broad-except
@@ -335,8 +337,10 @@ def main():
     elif os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
         _hooks(channel, sink, hooks.before, "Runtime.BeforeSnapshotError", 64)
         restore = lambda: hooks.after_within_time(lambda: _too_long(channel))  # noqa: E731
+        begun = time.monotonic()
         _hooks(channel, sink, restore, "Runtime.AfterRestoreError", 65)
-    channel.send(READY)
+        restored = time.monotonic() - begun
+    channel.ready(restored)
     _serve(channel, handler, sink)
 
 

@@ -172,21 +172,24 @@ class Channel:
         )
         return deadline, parts, frame[at:end]
 
+    def ready(self, restored=None):
+        """`restored`: seconds that hooks after a restore took, of one that was not restored."""
+        micros = 0 if restored is None else min(max(int(restored * 1e6), 1), _MICROS_MAX)
+        self._write(_HEAD.pack(0, READY | micros << 8, 1))  # 1: it can open pipes
+
     def send(self, kind, label="", body=b""):
         if kind == READY:
-            frame = _HEAD.pack(0, kind, 1)  # 1: it can open pipes
+            return self.ready()
+        name = label.encode("utf-8", "replace") if label else b""
+        length = _LABEL.size + len(name) + len(body)
+        if kind not in (RESPONSE, ERROR):
+            frame = _HEAD.pack(length, kind, 0)
         else:
-            name = label.encode("utf-8", "replace") if label else b""
-            length = _LABEL.size + len(name) + len(body)
-            if kind not in (RESPONSE, ERROR):
-                frame = _HEAD.pack(length, kind, 0)
-            else:
-                micros = min(-((self._received - _now()) // 1000), _MICROS_MAX)
-                if micros > _LONG_MICROS or self._watched:
-                    micros = self._look(micros)
-                if self._unread:
-                    self._held = self._unread()
-                    kind |= _KNOWS_OUTPUT | _OUTPUT_UNREAD if self._held else _KNOWS_OUTPUT
-                frame = _HEAD.pack(length, kind | micros << 8, self._sequence)
-            frame = b"".join((frame, _LABEL.pack(len(name)), name, body))
-        self._write(frame)
+            micros = min(-((self._received - _now()) // 1000), _MICROS_MAX)
+            if micros > _LONG_MICROS or self._watched:
+                micros = self._look(micros)
+            if self._unread:
+                self._held = self._unread()
+                kind |= _KNOWS_OUTPUT | _OUTPUT_UNREAD if self._held else _KNOWS_OUTPUT
+            frame = _HEAD.pack(length, kind | micros << 8, self._sequence)
+        return self._write(b"".join((frame, _LABEL.pack(len(name)), name, body)))

@@ -250,7 +250,7 @@ TEST_CASE("what jails put their own over is there in the end, whatever the image
                   .directory("etc/hosts")
                   .file("etc/hosts/x", "x"));
   REQUIRE(laying.tree->finish());
-  for (const char* name : {"proc", "dev", "tmp"}) {
+  for (const char* name : {"proc", "dev", "tmp", "mnt"}) {
     CHECK(fs::symlink_status(laying.root / name).type() == fs::file_type::directory);
   }
   for (const char* name : {"etc/hosts", "etc/resolv.conf"}) {

@@ -160,6 +160,10 @@ Result<> ImageTree::finish() {
     }
     TRY(make_plain(root_.get(), name, true));
   }
+  // A link there is the image's own affair: it leads to where file systems are seen.
+  if (::fstatat(root_.get(), "mnt", &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    TRY(make_plain(root_.get(), "mnt", true));
+  }
   io::Fd etc(::openat(root_.get(), "etc", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!etc) return fail_errno("open etc of an image", errno);
   for (const char* name : {"hosts", "resolv.conf"}) {

@@ -49,9 +49,13 @@ struct WebServer {
 Result<WebServer> read_web_settings(
     const std::map<std::string, std::string, std::less<>>& variables);
 
-// `socket`: of the jail's network, connected to nothing. `listener`: for extensions, where the
-// Runtime API is otherwise; the program itself has no use for it.
+// How many sockets make_web_channel() needs for one event at a time, and for several.
+constexpr std::uint16_t web_sockets(bool several) { return several ? 2 : 1; }
+
+// `sockets`: of the jail's network, connected to nothing. `listener`: for extensions, where the
+// Runtime API is otherwise; the program itself has no use for it. Several events at one time
+// (share()) are requests on as many connections.
 std::unique_ptr<GuestChannel> make_web_channel(io::Loop& loop, WebServer server, io::Fd listener,
-                                               io::Fd socket);
+                                               std::vector<io::Fd> sockets);
 
 }  // namespace mayfly::guest

@@ -15,8 +15,10 @@ std::vector<std::string> memory_lines(const AutopsyFindings& findings) {
   std::vector<std::string> out;
   std::string limit = fmt::format("limit {} MB", findings.memory_mb);
   if (findings.out_of_memory) {
-    out.push_back(fmt::format("{}, peak {}: the kernel ended a process for memory", limit,
-                              mb(findings.stats.memory_peak_bytes)));
+    out.push_back(fmt::format("{}, peak {}: {}", limit, mb(findings.stats.memory_peak_bytes),
+                              findings.evidence.processes.empty()
+                                  ? "the kernel ended a process for memory"
+                                  : "a process needed more"));
   } else {
     out.push_back(fmt::format("{} in use, peak {}, {}", mb(findings.stats.memory_bytes),
                               mb(findings.stats.memory_peak_bytes), limit));

@@ -232,3 +232,91 @@ TEST_CASE("of a long growth the first step and the latest are kept") {
   CHECK(growth.steps[1].calls == 94);
   CHECK(growth.steps.back().calls == 100);
 }
+
+namespace {
+
+// A call that is held for its memory.
+struct StarvedHouse : HangingHouse {
+  void starve() {
+    begin_call();
+    jail->memory_peak_bytes = 128ull << 20;
+    jail->starve();
+    loop.run_ready();
+  }
+  events::Outcome outcome() {
+    REQUIRE(*answer);
+    REQUIRE(**answer);
+    return ***answer;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a call out of memory is looked at before its environment is killed") {
+  StarvedHouse house;
+  house.settings.autopsies = 1;
+  house.begin_call();
+  house.jail->on_ask_for_stacks = [&house] {
+    CHECK(house.jail->rooms_given == 0);
+    house.jail->write("Thread 0x1 (most recent call first):\n  File \"app.py\", line 3\n");
+    return 1;
+  };
+  house.jail->memory_peak_bytes = 128ull << 20;
+  house.jail->starve();
+  house.loop.run_ready();
+  CHECK(house.outcome().error_type == "Runtime.OutOfMemory");
+  CHECK(contains(house.outcome().payload, "Runtime exited with error: signal: killed"));
+  CHECK(contains(house.observer.lines.back().text, "Max Memory Used: 128 MB"));
+  CHECK_FALSE(house.jail->killed);
+  house.pass(25ms);
+  house.pass(25ms);
+  CHECK(house.jail->killed);
+  CHECK(house.jail->rooms_given == 1);
+  auto text = house.autopsy();
+  INFO(text);
+  CHECK(
+      text.starts_with("AUTOPSY RequestId: r1\tout of memory\nmemory\n  limit 128 MB, peak "
+                       "128 MB: a process needed more"));
+  CHECK(contains(text, "python3.11 12: 20 MB"));
+  CHECK(contains(text, "sockets\n  tcp 127.0.0.1:40312"));
+  CHECK(contains(text, "line 3"));
+  CHECK(house.observer.lines.back().text.starts_with("AUTOPSY"));
+}
+
+TEST_CASE("without an autopsy what is out of memory is killed at once") {
+  StarvedHouse house;
+  house.runnable.environment["MAYFLY_AUTOPSY"] = "off";
+  house.starve();
+  CHECK(house.outcome().error_type == "Runtime.OutOfMemory");
+  CHECK(house.jail->killed);
+  CHECK(house.autopsy().empty());
+}
+
+TEST_CASE("an init out of memory fails at once, and is looked at in its call") {
+  House house;
+  house.launcher.script.init = [](sim::FakeInstance& instance,
+                                  Deadline deadline) -> io::Task<Result<guest::InitReply>> {
+    instance.jail().evidence = busy_process();
+    instance.jail().starve();
+    co_return std::unexpected(co_await sim::silence(instance.jail(), deadline));
+  };
+  house.start();
+  auto answer = house.begin(House::function(), House::request("r1"));
+  REQUIRE(*answer);
+  CHECK(contains((**answer)->payload, "Runtime.OutOfMemory"));
+  house.pass(autopsy_time);
+  CHECK(house.launcher.jails.size() == 2);  // tried again, within the call
+  CHECK(house.launcher.alive() == 0);
+  CHECK(house.observer.lines.back().text.starts_with("AUTOPSY RequestId: r1\tout of memory"));
+}
+
+TEST_CASE("what is out of memory while no call runs ends, and the next call gets another") {
+  House house;
+  house.start();
+  house.call(House::function());
+  house.launcher.jails[0]->starve();
+  house.loop.run_ready();
+  CHECK(house.launcher.jails[0]->killed);
+  house.call(House::function(), "r2");
+  CHECK(house.launcher.jails.size() == 2);
+}

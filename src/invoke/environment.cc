@@ -45,7 +45,8 @@ io::Task<Result<>> Environment::start() {
   Duration took = deps_.loop.now() - begun;
   if (!failure) {
     init_duration_ = took;
-    tell_init_report(took, Status::success, "");
+    tell_init_report(took - hooks_took_.value_or(Duration::zero()), Status::success, "");
+    tell_restore();
     co_return Result<>{};
   }
   tell_init_report(took, failure->status, failure->error_type);
@@ -88,6 +89,7 @@ io::Task<Result<std::optional<Failure>>> Environment::boot_from_booted(Deadline 
   attach_extensions();
   serve_extensions(listeners);
   watchers_.spawn(watch());
+  watchers_.spawn(watch_memory());
   auto taken = co_await deps_.launcher.specialise(
       *instance_, specialised_spec(*runnable_, *runtime_.pack, deps_.credentials(*runnable_),
                                    log_.identity().stream));
@@ -143,13 +145,14 @@ io::Task<Result<std::optional<Failure>>> Environment::boot_once(Deadline deadlin
     serve_extensions(listeners);
   }
   watchers_.spawn(watch());
+  watchers_.spawn(watch_memory());
   co_return co_await await_ready(deadline);
 }
 
 // The instance is a new one.
 void Environment::take_up(std::vector<io::Fd>& listeners, const InstanceId& id) {
   name_ = id;
-  killed_ = frozen_ = false;
+  killed_ = frozen_ = starved_ = false;
   stop_reason_.reset();
   gone_.reset();
   if (doomed_) kill();
@@ -171,6 +174,7 @@ io::Task<Result<std::optional<Failure>>> Environment::await_ready(Deadline deadl
     meter_.begin(instance_->stats(), deps_.loop.now());
     co_return std::nullopt;
   }
+  if (starved_) co_return starve(booting_for_);
   if (reply) co_return init_failed(std::move(reply->error_type), std::move(reply->error_payload));
   if (reply.error().kind == ErrorKind::timeout) {
     run_out(booting_for_ && begin_autopsy(*booting_for_));
@@ -332,6 +336,7 @@ io::Task<std::optional<Failure>> Environment::call(const Request& request, Deadl
     refuse_reply(reply.error(), verdict, report);
     co_return std::nullopt;
   }
+  if (starved_) co_return starve(&request);
   if (reply.error().kind == ErrorKind::timeout) {
     bool examined = begin_autopsy(request);
     if (!examined) stats_ = instance_->stats();
@@ -431,7 +436,7 @@ const sandbox::Stats* Environment::measure(Duration spent) {
   auto used = stats_.memory_peak_bytes;
   if (origin_) used += origin_->memory_bytes();  // what it has in common with other environments
   int used_mb = static_cast<int>((used + limits::mib - 1) / limits::mib);
-  max_memory_used_mb_ = std::max(max_memory_used_mb_, used_mb);
+  max_memory_used_mb_ = std::max(max_memory_used_mb_, std::min(used_mb, runnable_->memory_mb));
   growth_.note(calls_, max_memory_used_mb_);
   return &stats_;
 }

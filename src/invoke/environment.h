@@ -131,6 +131,10 @@ class Environment {
   io::Task<Result<std::unique_ptr<sandbox::Instance>>> launch(InstanceId id);
   io::Task<Failure> find_cause();
   io::Task<void> watch();
+  io::Task<void> watch_memory();
+  // What is held for its memory ends, and with it the call, if there is one.
+  Failure starve(const Request* request);
+  void end_starved();
   io::Task<void> watch_extensions();
   io::Task<void> unable();
   void kill();
@@ -144,6 +148,7 @@ class Environment {
   void tell_failure(const Failure& failure, std::string_view request_id, Report& report);
   void end_call(Verdict& verdict, Report& report);
   void tell_init_start();
+  void tell_restore();
   void tell_init_report(Duration took, Status status, std::string_view error_type);
   std::string_view init_phase() const { return broken_ ? "invoke" : "init"; }
   void tell_runtime_done(const Request& request, const Verdict& verdict, const Report& report);
@@ -196,9 +201,11 @@ class Environment {
   const Request* booting_for_ = nullptr;  // a call during which it boots
   bool dying_ = false;                    // begin_autopsy()
   bool ahead_ = false;                    // it was started with time to prepare
+  bool starved_ = false;                  // its memory is used up, and it is held
   bool sent_ahead_ = false;  // since it was last known that the guest has one event at the most
   std::optional<Duration> init_duration_;     // until the first invocation has shown it
   std::optional<Duration> restore_duration_;  // likewise, of a fork of a snapshot
+  std::optional<Duration> hooks_took_;        // of a restore, at the end of the Init phase
   std::optional<Failure> init_failure_;
   std::optional<Duration> busy_;
   std::optional<std::string> stop_reason_;  // no further call: why its extensions are to end

@@ -34,11 +34,13 @@ void Environment::serve_extensions(std::vector<io::Fd>& listeners) {
 io::Task<Result<guest::InitReply>> Environment::init_guest(Deadline deadline) {
   if (extensions_) CO_TRY(co_await extensions_->start(deadline));
   CO_TRY_ASSIGN(auto reply, co_await channel_->wait_init(deadline));
+  hooks_took_ = runnable_->snap_start ? reply.restored : std::nullopt;
   if (hears()) {
-    extensions_->tell(init_runtime_done_event(runnable_->initialization_type(), init_phase(),
-                                              reply.ok ? Status::success : Status::error,
-                                              reply.error_type, deps_.loop.clock().platform()),
-                      EventForm::telemetry);
+    WallTime done = deps_.loop.clock().platform() - hooks_took_.value_or(Duration::zero());
+    extensions_->tell(
+        init_runtime_done_event(runnable_->initialization_type(), init_phase(),
+                                reply.ok ? Status::success : Status::error, reply.error_type, done),
+        EventForm::telemetry);
   }
   if (extensions_ && reply.ok) CO_TRY(co_await extensions_->initialise(deadline));
   co_return reply;
@@ -87,7 +89,7 @@ void Environment::end_call(Verdict& verdict, Report& report) {
   report.init_duration = verdict.init_duration;
   report.restore_duration = verdict.restore_duration;
   write_end(report);
-  if (verdict.kind != InvocationOutcome::out_of_memory) return;
+  if (verdict.kind != InvocationOutcome::out_of_memory || dying_) return;
   if (!wants_autopsy(*runnable_, deps_.settings)) return;
   auto findings = findings_of(report.request_id);
   findings.out_of_memory = true;
@@ -136,6 +138,18 @@ void Environment::tell_init_report(Duration took, Status status, std::string_vie
   if (!hears()) return;
   extensions_->tell(init_report_json(runnable_->initialization_type(), took, init_phase(), status,
                                      error_type, deps_.loop.clock().platform()),
+                    EventForm::telemetry);
+}
+
+// An environment with extensions is not a fork of its version's snapshot: what it has of a restore
+// are the hooks that it ran itself.
+void Environment::tell_restore() {
+  if (!hooks_took_ || !hears()) return;
+  WallTime now = deps_.loop.clock().platform();
+  auto start = phase_start(log_, *runnable_, runtime_, "init");
+  extensions_->tell(restore_start_event(start, now - *hooks_took_), EventForm::telemetry);
+  extensions_->tell(restore_runtime_done_event(Status::success, "", now), EventForm::telemetry);
+  extensions_->tell(restore_report_json(*hooks_took_, Status::success, "", now),
                     EventForm::telemetry);
 }
 

@@ -14,12 +14,12 @@ std::unique_ptr<guest::GuestChannel> Environment::open_channel(std::vector<io::F
   bool asks = !lean || is_wrapped(*runnable_);
   if (asks && listeners.size() > 1) ends.port = std::move(listeners[1]);
   if (!web_) return deps_.open_channel(std::move(ends));
-  io::Fd socket;
-  if (!listeners.empty()) {
-    socket = std::move(listeners.back());
+  std::vector<io::Fd> sockets;
+  while (sockets.size() < guest::web_sockets(shares()) && !listeners.empty()) {
+    sockets.push_back(std::move(listeners.back()));
     listeners.pop_back();
   }
-  return deps_.open_web_channel(*web_, std::move(ends.port), std::move(socket));
+  return deps_.open_web_channel(*web_, std::move(ends.port), std::move(sockets));
 }
 
 // A web server's settings, or what is wrong with them.
@@ -27,11 +27,6 @@ std::optional<Failure> Environment::read_web() {
   auto server = web_server(*runnable_);
   web_.reset();
   if (!server) return std::nullopt;
-  if (*server && runnable_->shares()) {
-    *server = fail(ErrorKind::unimplemented,
-                   "several calls at one time in an environment are not implemented for functions "
-                   "that are web servers");
-  }
   if (!*server) {
     Failure failure = platform_failed(std::move(server->error().message));
     failure.outcome = InvocationOutcome::init_error;

@@ -85,6 +85,7 @@ io::Task<std::optional<Failure>> Environment::call_shared(const Request& request
     take_reply(request, *std::move(reply), verdict);
     co_return std::nullopt;
   }
+  if (starved_) co_return starve(&request);
   if (reply.error().kind != ErrorKind::too_large) {
     auto cause = co_await find_cause();
     stop("failure");
@@ -100,8 +101,8 @@ void Environment::measure_shared(Verdict& verdict) {
     measured_at_ = now;
     stats_ = instance_->stats();
     auto used = stats_.memory_peak_bytes + (origin_ ? origin_->memory_bytes() : 0);
-    max_memory_used_mb_ =
-        std::max(max_memory_used_mb_, static_cast<int>((used + limits::mib - 1) / limits::mib));
+    int used_mb = static_cast<int>((used + limits::mib - 1) / limits::mib);
+    max_memory_used_mb_ = std::max(max_memory_used_mb_, std::min(used_mb, runnable_->memory_mb));
   }
   verdict.max_memory_used_mb = max_memory_used_mb_;
 }

@@ -235,7 +235,7 @@ sandbox::Spec environment_spec(const Runnable& runnable, const sandbox::RuntimeP
   spec.channel = speaks_lean(runnable, pack);
   spec.framed_log = pack.language != "provided" && !runs_own_program(runnable);
   put_companions(spec, runnable);
-  if (web_server(runnable)) ++spec.sockets;
+  if (web_server(runnable)) spec.sockets += guest::web_sockets(runnable.shares());
   return spec;
 }
 

@@ -1,96 +1,17 @@
 // Environments with extensions, on the clock that is moved by hand: the extensions are clients of
 // this test, their processes are the fake jail's.
-#include <stdlib.h>
-
 #include <csignal>
-#include <fstream>
 
 #include "invoke/environment_spec.h"
-#include "invoke/house_for_tests.h"
-#include "sim/api_client.h"
+#include "invoke/extension_house_for_tests.h"
 #include "wire/json.h"
 
 using namespace mayfly;
 using namespace mayfly::invoke;
 using namespace mayfly::invoke::testing;
-using sim::ApiClient;
 using sim::body_of;
 
 namespace {
-
-constexpr std::string_view both_events = R"({"events":["INVOKE","SHUTDOWN"]})";
-
-struct Extension {
-  Extension(io::Loop& loop, sim::FakeJail& jail, std::string called,
-            std::string_view events = both_events)
-      : name(std::move(called)), client(loop, jail.addresses.at(1)) {
-    auto answer = client.call(sim::http_send("POST", "/2020-01-01/extension/register", events,
-                                             "Lambda-Extension-Name: " + name + "\r\n"));
-    REQUIRE(answer.starts_with("HTTP/1.1 200"));
-    id = "Lambda-Extension-Identifier: " + sim::field_of(answer, "Lambda-Extension-Identifier") +
-         "\r\n";
-  }
-  void ask() { client.send(sim::http_get("/2020-01-01/extension/event/next", id)); }
-  std::string event() { return body_of(client.receive()); }
-  bool hears_nothing() { return !client.answer(); }
-  std::string subscribe(std::string_view path, std::string_view body) {
-    return client.call(sim::http_send("PUT", path, body, id));
-  }
-
-  std::string name;
-  ApiClient client;
-  std::string id;
-};
-
-// A function with a layer that holds these extensions.
-struct ExtensionHouse : House {
-  explicit ExtensionHouse(std::vector<std::string> names = {"watcher"}) {
-    std::string made = "/tmp/mayfly-extensions-XXXXXX";
-    REQUIRE(::mkdtemp(made.data()) != nullptr);
-    layer = made;
-    std::filesystem::create_directories(layer / "extensions" / "a-folder");
-    for (const auto& name : names) std::ofstream(layer / "extensions" / name) << "#!/bin/sh\n";
-    settings.spares = 0;
-    start();
-  }
-  ~ExtensionHouse() {
-    stop_with_grace();
-    std::error_code ignored;
-    std::filesystem::remove_all(layer, ignored);
-  }
-  // As the server does, with the time that extensions have.
-  void stop_with_grace() {
-    if (!invoker) return;
-    tasks.spawn(close_into(closed));
-    loop.run_ready();
-    for (int i = 0; i < 10 && !closed; ++i) pass(1s);
-    REQUIRE(closed);
-    invoker.reset();
-  }
-  io::Task<void> close_into(bool& done) {
-    co_await invoker->close(loop.now());
-    done = true;
-  }
-  Runnable layered() const {
-    auto out = function();
-    out.layers_dir = layer;
-    out.extensions = external_extensions(out);
-    return out;
-  }
-  std::shared_ptr<Answer> begin_call(std::string id = "r1") {
-    return begin(layered(), request(std::move(id)));
-  }
-  sim::FakeJail& jail(std::size_t index = 0) { return *launcher.jails.at(index); }
-  Extension join(std::string name = "watcher", std::string_view events = both_events) {
-    return {loop, jail(), std::move(name), events};
-  }
-  bool logged(std::string_view text) const {
-    return std::ranges::any_of(observer.lines,
-                               [&](const auto& line) { return line.text.contains(text); });
-  }
-  std::filesystem::path layer;
-  bool closed = false;
-};
 
 sandbox::ProcessEnd program_ends(int code = 0) { return {.companion = -1, .exit = {.code = code}}; }
 sandbox::ProcessEnd companion_ends(int code = 0) {
@@ -389,6 +310,51 @@ TEST_CASE("a subscription hears of Init from its start, and of calls") {
         "platform.initStart extension platform.initRuntimeDone platform.telemetrySubscription "
         "platform.extension platform.initReport platform.start platform.runtimeDone "
         "platform.report ");
+}
+
+TEST_CASE("of a version with SnapStart a subscription hears of the hooks after a restore") {
+  for (bool with_hooks : {true, false}) {
+    ExtensionHouse house;
+    sim::ApiSink sink(house.loop);
+    house.launcher.script.init = [with_hooks](sim::FakeInstance&,
+                                              Deadline) -> io::Task<Result<guest::InitReply>> {
+      auto reply = sim::ready();
+      if (with_hooks) reply.restored = 40ms;
+      co_return reply;
+    };
+    auto function = house.layered();
+    function.version = "1";
+    function.snap_start = true;
+    auto answer = house.begin(function, House::request("r1"));
+    auto watcher = house.join();
+    auto body = fmt::format(R"({{"schemaVersion":"2022-12-13","types":["platform"],)"
+                            R"("destination":{{"protocol":"HTTP","URI":"http://sandbox:{}"}}}})",
+                            sink.port);
+    CHECK(watcher.subscribe("/2022-07-01/telemetry", body).contains("\"OK\""));
+    watcher.ask();
+    watcher.event();
+    REQUIRE(*answer);
+    watcher.ask();
+    CHECK(watcher.hears_nothing());
+    house.pass(1s);
+    sink.await(1);
+    auto parsed = wire::parse_json(body_of(sink.requests[0]));
+    REQUIRE(parsed);
+    std::string types;
+    double duration = 0;
+    for (const auto& event : *parsed->as<wire::JsonArray>()) {
+      auto type = event.string_or("type");
+      if (type.starts_with("platform.restore")) types += std::string(type.substr(9)) + " ";
+      if (type == "platform.initReport") types += "initReport ";
+      if (type == "platform.restoreReport") {
+        duration = event.at({"record", "metrics", "durationMs"})->number_value();
+        CHECK(event.at({"record", "status"})->string_value() == "success");
+      }
+    }
+    CHECK(types == (with_hooks ? "initReport restoreStart restoreRuntimeDone restoreReport "
+                               : "initReport "));
+    CHECK(duration == (with_hooks ? 40 : 0));
+  }
 }
 
 TEST_CASE("more than ten external extensions are one too many") {

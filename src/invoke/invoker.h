@@ -216,7 +216,7 @@ struct Deps {
   std::function<std::unique_ptr<guest::GuestChannel>(GuestEnds)> open_channel;
   // guest::make_web_channel: of functions that are HTTP servers (web_function.h).
   std::function<std::unique_ptr<guest::GuestChannel>(const guest::WebServer&, io::Fd listener,
-                                                     io::Fd socket)>
+                                                     std::vector<io::Fd> sockets)>
       open_web_channel = {};
   std::function<RoleCredentials(const Runnable&)> credentials;
   // Serves the in-jail listener of the AWS endpoint (front/ add_listener and remove_listener).
@@ -312,7 +312,7 @@ class Invoker {
   // Keeps Runnable::provisioned environments initialised from now on; 0: no longer.
   virtual void provision(std::shared_ptr<const Runnable> runnable) = 0;
   virtual Provision provision_of(std::string_view pool_key) const = 0;
-  // Runs the init of a version with SnapStart and keeps what its environments are made from: a
+  // Runs the init of a version and keeps what its environments are made from: with SnapStart a
   // template where the guest can be forked, else one environment. Whoever asks may leave.
   virtual std::shared_ptr<SnapshotCall> snapshot(std::shared_ptr<const Runnable> runnable) = 0;
   // This version is gone: its environments and its snapshot end.

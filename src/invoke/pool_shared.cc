@@ -29,6 +29,7 @@ Lease Pool::take_place(Group& group) {
                         .since = deps_.loop.now(),
                         .behind = {},
                         .shared = std::move(idle)});
+  note_busy(group, true);
   return take_place(group.busy.back());
 }
 
@@ -60,6 +61,7 @@ void Pool::seat_shared(Group& group, Lease environment) {
                         .since = deps_.loop.now(),
                         .behind = {},
                         .shared = std::move(environment)});
+  note_busy(group, true);
   Seat& seat = group.busy.back();
   while (raw.broken() && !group.waiters.empty() && seat.calls < places(group)) {
     Waiter* waiter = group.waiters.front();
@@ -84,6 +86,7 @@ void Pool::settle_seat(Group& group, const Environment& environment) {
   if (seat->calls == 0) {
     Lease last = std::move(seat->shared);
     group.busy.erase(seat);
+    note_busy(group, false);
     usable && !group.retired ? keep_idle(group, std::move(last)) : end(std::move(last));
   }
   if (!usable) serve_places(group);

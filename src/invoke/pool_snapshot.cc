@@ -1,5 +1,6 @@
-// The Init phase of versions with SnapStart, ahead of their calls: a template of which environments
-// are forked, or, where the guest cannot be forked, an environment that waits for its first call.
+// The Init phase of versions ahead of their calls. With SnapStart it makes a template of which
+// environments are forked; otherwise, and where the guest cannot be forked, an environment that
+// waits for its first call.
 #include "invoke/pool.h"
 
 namespace mayfly::invoke {
@@ -16,6 +17,7 @@ io::Task<void> Pool::run_snapshot(std::shared_ptr<const Runnable> runnable,
 
 io::Task<Result<Snapshot>> Pool::take_snapshot(std::shared_ptr<const Runnable> runnable) {
   if (closing_) co_return fail(ErrorKind::cancelled, "the server is stopping");
+  if (!runnable->snap_start) co_return co_await initialise_one(group_of(runnable));
   auto made = co_await templates_.snapshot(runnable);
   if (made || made.error().kind != ErrorKind::conflict) co_return made;
   if (closing_) co_return fail(ErrorKind::cancelled, "the server is stopping");

@@ -1,4 +1,5 @@
 // Several calls at one time in one environment: places, lines, timeouts, ends.
+#include "invoke/autopsy.h"
 #include "invoke/house_for_tests.h"
 
 using namespace mayfly;
@@ -348,4 +349,48 @@ TEST_CASE("a version has as many environments as it is told, at least and at mos
   for (const char* id : {"a", "b", "c"}) house.answer(id);
   house.pass(house.settings.idle_lifetime + 1s);
   CHECK(house.launcher.alive() == 2);
+}
+
+TEST_CASE("an environment out of memory is the end of all its calls, and is looked at once") {
+  SharedHouse house;
+  house.start();
+  auto runnable = SharedHouse::shared();
+  runnable.json_logs = false;
+  auto one = house.ask("a", runnable);
+  auto two = house.ask("b", runnable);
+  auto jail = house.launcher.jails.at(0);
+  jail->evidence.processes.push_back({.id = 7, .command = "node", .files = {}, .threads = {}});
+  jail->starve();
+  house.loop.run_ready();
+  CHECK(SharedHouse::error_of(one) == "Runtime.OutOfMemory");
+  CHECK(SharedHouse::error_of(two) == "Runtime.OutOfMemory");
+  house.pass(autopsy_time);
+  CHECK(jail->killed);
+  std::vector<std::string> found;
+  for (const auto& line : house.observer.lines) {
+    if (line.text.starts_with("AUTOPSY")) found.push_back(line.text);
+  }
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].find("node 7") != std::string::npos);
+  auto third = house.ask("c", runnable);
+  CHECK(house.launcher.jails.size() == 2);
+  house.answer("c");
+}
+
+TEST_CASE("environments of several places have their function's part of contended processors") {
+  SharedHouse house;
+  house.machine =
+      MachineReading{.memory_total_bytes = 64ull << 30, .memory_available_bytes = 60ull << 30};
+  house.start();
+  for (const char* id : {"a", "b", "c", "d"}) house.ask(id, SharedHouse::shared(2));
+  auto other = House::function("other");
+  other.max_concurrency = 2;
+  house.ask("e", other);
+  REQUIRE(house.launcher.jails.size() == 3);
+  house.machine->runnable = 1'000'000;
+  for (int i = 0; i < 3; ++i) house.pass(500ms);
+  std::vector<std::uint32_t> weights;
+  for (const auto& jail : house.launcher.jails) weights.push_back(jail->cpu_weight);
+  CHECK(weights == std::vector<std::uint32_t>{500, 500, 1000});
+  for (const char* id : {"a", "b", "c", "d", "e"}) house.answer(id);
 }

@@ -72,6 +72,13 @@ std::string restore_start_event(const PhaseStart& start, WallTime time) {
   return event("restoreStart", "{" + environment_members(start) + "}", time);
 }
 
+std::string restore_runtime_done_event(Status status, std::string_view error_type, WallTime time) {
+  return event(
+      "restoreRuntimeDone",
+      fmt::format(R"({{"status":"{}"{}}})", status_name(status), error_member(status, error_type)),
+      time);
+}
+
 std::string init_runtime_done_event(std::string_view initialization_type, std::string_view phase,
                                     Status status, std::string_view error_type, WallTime time) {
   return event("initRuntimeDone",

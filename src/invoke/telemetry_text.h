@@ -27,6 +27,8 @@ struct PhaseStart {
 std::string init_start_event(const PhaseStart& start, WallTime time);
 std::string restore_start_event(const PhaseStart& start, WallTime time);
 
+std::string restore_runtime_done_event(Status status, std::string_view error_type, WallTime time);
+
 std::string init_runtime_done_event(std::string_view initialization_type, std::string_view phase,
                                     Status status, std::string_view error_type, WallTime time);
 

@@ -110,6 +110,8 @@ TEST_CASE("an environment of a web server starts its program and has a socket to
   CHECK(spec.argv == std::vector<std::string>{"/var/task/run.sh"});
   CHECK_FALSE(spec.channel);
   CHECK(spec.sockets == 2);
+  package.runnable.max_concurrency = 8;
+  CHECK(environment_spec(package.runnable, pack, {}, "stream", InstanceId("i")).sockets == 3);
   CHECK(std::ranges::find(spec.env, "_HANDLER=run.sh") != spec.env.end());
   CHECK(std::ranges::find(spec.env, "_LAMBDA_TELEMETRY_LOG_FD=4") == spec.env.end());
   CHECK_FALSE(forking_refused(package.runnable, pack).empty());
@@ -133,9 +135,10 @@ TEST_CASE("its channel has the function's settings, and a setting that is wrong 
   Package package;
   std::vector<guest::WebServer> servers;
   Deps deps = house.deps();
-  deps.open_web_channel = [&servers](const guest::WebServer& server, io::Fd api, io::Fd socket) {
+  deps.open_web_channel = [&servers](const guest::WebServer& server, io::Fd api,
+                                     std::vector<io::Fd> sockets) {
     CHECK(api);
-    CHECK(socket);
+    CHECK(sockets.size() == 1 + (servers.empty() ? 0u : 1u));
     servers.push_back(server);
     return std::make_unique<EchoChannel>();
   };
@@ -151,6 +154,13 @@ TEST_CASE("its channel has the function's settings, and a setting that is wrong 
   CHECK(answered->kind == events::Outcome::Kind::ok);
   REQUIRE(servers.size() == 1);
   CHECK(servers[0].port == 3000);
+  auto shared = runnable;
+  shared.pool_key += "/shared";
+  shared.max_concurrency = 4;
+  answered = house.loop.run_until(house.invoker->invoke(shared, request));
+  REQUIRE(answered);
+  CHECK(answered->kind == events::Outcome::Kind::ok);
+  CHECK(servers.size() == 2);
   runnable.environment["AWS_LWA_PORT"] = "x";
   runnable.pool_key += "/other";
   auto failed = house.loop.run_until(house.invoker->invoke(runnable, request));

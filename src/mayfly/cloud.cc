@@ -138,8 +138,8 @@ io::Task<Result<>> Cloud::open_invoker() {
             return guest::make_wrapped_channel(loop_, std::move(ends.socket), std::move(ends.port));
           },
       .open_web_channel =
-          [this](const guest::WebServer& server, io::Fd listener, io::Fd socket) {
-            return guest::make_web_channel(loop_, server, std::move(listener), std::move(socket));
+          [this](const guest::WebServer& server, io::Fd listener, std::vector<io::Fd> sockets) {
+            return guest::make_web_channel(loop_, server, std::move(listener), std::move(sockets));
           },
       .credentials =
           [this](const invoke::Runnable& runnable) {

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "sandbox/companions.h"
+#include "sandbox/memory_alarm.h"
 #include "sandbox/process_tree.h"
 #include "sandbox/protocol.h"
 #include "sandbox/sandbox.h"
@@ -21,7 +22,7 @@ namespace {
 
 // What the launcher's replies and the Instance both see. Ends with the later of the two.
 struct JailState {
-  explicit JailState(io::Loop& loop) : ends(loop), launched(loop), ended(loop) {}
+  explicit JailState(io::Loop& loop) : ends(loop), launched(loop), memory_told(loop), ended(loop) {}
   std::uint64_t sequence = 0;
   int pid = -1;
   io::Fd pidfd;
@@ -32,6 +33,8 @@ struct JailState {
   io::Queue<ProcessEnd> ends;
   Result<> result;  // of the launch
   io::Event launched;
+  bool starved = false;
+  io::Event memory_told;  // it is, or will never be
   io::Event ended;
   // Asked for before it was launched.
   bool kill_wanted = false;
@@ -43,6 +46,12 @@ void kill_jail(JailState& state) {
   if (state.group.memory.version == 0) state.stats = tree_stats(state.pid);
   sys::pidfd_send_signal(state.pidfd.get(), SIGKILL);
   let_die(state.group);
+}
+
+void end_state(JailState& state) {
+  state.ends.close();
+  state.memory_told.set();
+  state.ended.set();
 }
 
 void set_cpu_of_jail(const JailState& state, std::uint32_t millis) {
@@ -114,6 +123,16 @@ class JailInstance final : public Instance {
     co_return state->exit;
   }
   bool has_exited() const override { return state_->ended.is_set(); }
+  io::Task<bool> out_of_memory() override {
+    auto state = state_;
+    co_await state->memory_told.wait();
+    co_return state->starved;
+  }
+  void give_room() override {
+    if (!runs()) return;
+    give_memory_room(state_->group);
+    set_frozen(state_->group, false);
+  }
   Stats stats() override {
     if (!runs()) return state_->stats;
     if (state_->group.memory.version == 0) return tree_stats(state_->pid);
@@ -305,14 +324,20 @@ void SocketLauncher::on_reply(Message message) {
     auto peak = std::max(state.stats.memory_peak_bytes, exited->stats.memory_peak_bytes);
     auto cpu = std::max(state.stats.cpu_ns, exited->stats.cpu_ns);
     state.stats = {peak, exited->stats.memory_bytes, cpu};
-    state.ends.close();
-    state.ended.set();
+    end_state(state);
     return;
   }
   if (auto* end = std::get_if<ProcessEnd>(&reply->body)) {
     if (auto found = running_.find(reply->sequence); found != running_.end()) {
       found->second->ends.push(*end);
     }
+    return;
+  }
+  if (std::holds_alternative<Starved>(reply->body)) {
+    auto found = running_.find(reply->sequence);
+    if (found == running_.end()) return;
+    found->second->starved = true;
+    found->second->memory_told.set();
     return;
   }
   if (std::holds_alternative<Specialised>(reply->body)) return on_specialised(reply->sequence, {});
@@ -344,8 +369,7 @@ void SocketLauncher::on_reply(Message message) {
 void SocketLauncher::never_launched(JailState& state, Error error) {
   state.result = std::unexpected(std::move(error));
   state.exit = Exit{-1, SIGKILL, false};
-  state.ends.close();
-  state.ended.set();
+  end_state(state);
   state.launched.set();
 }
 
@@ -353,8 +377,7 @@ void SocketLauncher::never_launched(JailState& state, Error error) {
 void SocketLauncher::on_end() {
   for (auto& [sequence, state] : std::exchange(running_, {})) {
     state->exit = Exit{-1, SIGKILL, false};
-    state->ends.close();
-    state->ended.set();
+    end_state(*state);
   }
   for (auto& [sequence, state] : std::exchange(pending_, {})) {
     never_launched(*state, {ErrorKind::unavailable, "the sandbox launcher has ended", {}});

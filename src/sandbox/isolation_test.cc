@@ -348,6 +348,27 @@ TEST_CASE("an image as the root goes with no other bind and no parking") {
   CHECK(jails.launch(std::move(parked)).error().kind == ErrorKind::invalid);
 }
 
+TEST_CASE("file systems are seen in an image, whether or not it has the place for them") {
+  NEEDS(jails_work);
+  Jails jails;
+  std::string root = make_image(jails.state);
+  std::filesystem::create_directories(root + "/mnt");
+  std::filesystem::create_directories(root + "/data/shared");
+  std::string folder = jails.state + "/folder";
+  std::filesystem::create_directory(folder);
+  std::filesystem::permissions(folder, std::filesystem::perms::all);
+  for (const char* place : {"/mnt/made", "/data/shared"}) {
+    Spec spec = in_image(root, {"write", place});
+    spec.binds.push_back({.source = folder, .target = place, .writable = true});
+    auto run = jails.run(std::move(spec));
+    INFO(place << ": " << run.output);
+    CHECK(run.output == "written\n");
+    CHECK(std::filesystem::remove(folder + "/file"));
+  }
+  CHECK(std::filesystem::is_empty(root + "/mnt"));
+  CHECK(std::filesystem::is_empty(root + "/data/shared"));
+}
+
 TEST_CASE("a working directory that is not there is told apart from other failures") {
   NEEDS(jails_work);
   Jails jails;

@@ -114,6 +114,9 @@ Outcome receive_order(Plan& plan) {
 
 int attach_bind(int tree, const Bind& bind) {
   if (!bind.writable) return sys::attach_tree(tree, bind.target.c_str());
+  struct stat status{};
+  bool in_image = ::stat(bind.target.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+  if (in_image) return sys::attach_tree(tree, bind.target.c_str());
   // Names made in the template's root would be seen by every jail.
   std::string above = bind.target.substr(0, bind.target.rfind('/'));
   bool made =

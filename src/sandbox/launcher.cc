@@ -31,6 +31,9 @@ namespace mayfly::sandbox {
 namespace {
 
 constexpr int quiet_ms = 3;
+// User namespaces of slots that nobody has: so many environments start at once without one's
+// making.
+constexpr std::size_t users_kept = 256;
 
 std::uint64_t nanoseconds(const timeval& time) {
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
@@ -60,8 +63,12 @@ Result<> check(const Request& request, std::size_t guest_ends) {
     return fail(ErrorKind::invalid, "a jail that parks, or a fork, has no companions");
   }
   bool own_root = std::ranges::count(spec.binds, root_target, &Bind::target) > 0;
-  if (own_root && (parks || spec.binds.size() > 1)) {
-    return fail(ErrorKind::invalid, "a root of its own goes with no parking and no other bind");
+  bool only_writable = own_root && spec.binds.front().target == root_target &&
+                       std::ranges::all_of(spec.binds.begin() + 1, spec.binds.end(),
+                                           [](const Bind& bind) { return bind.writable; });
+  if (own_root && (parks || !only_writable)) {
+    return fail(ErrorKind::invalid,
+                "a root of its own goes with no parking, and before binds that are writable");
   }
   std::size_t wanted = 1u + (spec.channel ? 1 : 0) + (spec.framed_log ? 1 : 0) + (alone ? 0 : 1);
   if (guest_ends != wanted) {
@@ -81,9 +88,9 @@ Result<ControlEnds> make_control_ends() {
   return ControlEnds{io::Fd(ends[0]), io::Fd(ends[1])};
 }
 
-Result<> LauncherLoop::watch(int fd, std::uint64_t tag) {
+Result<> LauncherLoop::watch(int fd, std::uint64_t tag, std::uint32_t events) {
   epoll_event event{};
-  event.events = EPOLLIN;
+  event.events = events == 0 ? static_cast<std::uint32_t>(EPOLLIN) : events;
   event.data.u64 = tag;
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
     return fail_errno("epoll_ctl", errno);
@@ -94,6 +101,7 @@ Result<> LauncherLoop::watch(int fd, std::uint64_t tag) {
 LauncherLoop::LauncherLoop(io::Fd socket, std::string template_dir)
     : socket_(std::move(socket)),
       template_dir_(std::move(template_dir)),
+      users_([this](unsigned slot) { return make_user(slot); }, users_kept),
       slots_(limits::sandbox_jails),
       nested_slots_(limits::sandbox_jails) {}
 
@@ -125,10 +133,14 @@ int LauncherLoop::run() {
     log::error("sandbox", "no jail can be started: {}", broken_.message);
   }
   while (!ending_ || !jails_.empty()) {
-    // Jails are parked ahead when nothing has been asked for a moment: what was has the processors.
-    for (bool idle = !turn(spare_wanted() ? quiet_ms : -1); idle && spare_wanted();) {
-      make_spare();
+    // Jails are parked, and alarms armed, when nothing has been asked for a moment: what was asked
+    // for has the processors.
+    bool idle = !turn(work_ahead() ? quiet_ms : held_ms());
+    end_held();
+    while (idle && work_ahead()) {
+      unarmed_.empty() ? make_spare() : arm_one();
       idle = !turn(0);
+      end_held();
     }
   }
   close_control_groups(groups_);
@@ -158,10 +170,12 @@ bool LauncherLoop::turn(int timeout_ms) {
     std::uint64_t tag = events[static_cast<std::size_t>(i)].data.u64;
     if (tag == socket_tag) {
       on_socket();
-    } else if (Jail* jail = find(tag >> 1); jail == nullptr) {
+    } else if (Jail* jail = find(jail_of_tag(tag)); jail == nullptr) {
       continue;  // an earlier event of this turn ended it
     } else if (tag == control_tag(jail->id)) {
       on_report(*jail);
+    } else if (tag == alarm_tag(jail->id)) {
+      on_alarm(*jail);
     } else {
       on_gone(*jail);
     }
@@ -175,26 +189,31 @@ bool LauncherLoop::spare_wanted() const {
 }
 
 // As root every slot is another user outside; otherwise all are the user the server runs as.
+Result<io::Fd> LauncherLoop::make_user(unsigned slot) const {
+  unsigned outer = is_root_ ? uid_base + slot : 0;
+  return make_user_namespace(outer, outer, is_root_ ? NestedUsers::mapped : NestedUsers::none);
+}
+
 Result<unsigned> LauncherLoop::take_slot() {
   auto slot = slots_.take();
   if (!slot) {
     return fail(ErrorKind::throttled, fmt::format("{} jails run already", jails_.size()));
   }
-  if (*slot < users_.size()) return *slot;
-  unsigned outer = is_root_ ? uid_base + *slot : 0;
-  auto nested = is_root_ ? NestedUsers::mapped : NestedUsers::none;
-  auto user = make_user_namespace(outer, outer, nested);
-  if (!user) {
-    slots_.give_back(*slot);
-    return std::unexpected(user.error());
-  }
-  users_.push_back(std::move(*user));
-  return *slot;
+  auto user = users_.take(*slot);
+  if (user) return *slot;
+  slots_.give_back(*slot);
+  return std::unexpected(user.error());
+}
+
+void LauncherLoop::give_back_slot(const Jail& jail) {
+  if (jail.host != 0) return nested_slots_.give_back(jail.slot);
+  slots_.give_back(jail.slot);
+  users_.give_back(jail.slot);
 }
 
 void LauncherLoop::release(Jail& jail) {
   remove_control_group(jail.group);
-  (jail.host == 0 ? slots_ : nested_slots_).give_back(jail.slot);
+  give_back_slot(jail);
 }
 
 Result<LauncherLoop::Jail*> LauncherLoop::make_parked() {
@@ -207,14 +226,14 @@ Result<LauncherLoop::Jail*> LauncherLoop::make_parked() {
   auto group = make_control_group(groups_, std::to_string(jail.id));
   auto join = group ? open_to_join(*group) : std::unexpected(group.error());
   if (!join) {
-    slots_.give_back(jail.slot);
+    give_back_slot(jail);
     return std::unexpected(join.error());
   }
   jail.group = std::move(*group);
   Plan plan;
   for (const auto& fd : join->procs) plan.cgroup_procs.push_back(fd.get());
   plan.network = jail.network.get();
-  plan.user = users_[jail.slot].get();
+  plan.user = users_.of(jail.slot);
   plan.null = null_.get();
   plan.control = ends.theirs.get();
   plan.seccomp = &seccomp_;
@@ -282,6 +301,7 @@ Result<> LauncherLoop::launch(Message message) {
   jail.sequence = request.sequence;
   jail.parking = spec.parking;
   jail.tmp_bytes = spec.limits.tmp_bytes;
+  jail.memory_bytes = spec.limits.memory_bytes;
   if (spec.parking == Parking::forkable) templates_.emplace(jail.sequence, jail.id);
   if (spec.parking == Parking::specialisable) specialisable_.emplace(jail.sequence, jail.id);
   if (auto done = order(jail, spec, message, std::move(file)); !done) {
@@ -366,6 +386,7 @@ void LauncherLoop::on_started(Jail& jail, std::vector<io::Fd> sent) {
   jail.replied = true;
   --starting_;
   jail.listeners.clear();
+  if (jail.parking != Parking::specialisable) unarmed_.push_back(jail.id);
 }
 
 void LauncherLoop::on_failed(Jail& jail, int step, int error, int item) {
@@ -391,7 +412,7 @@ Exit LauncherLoop::exit_of(const Jail& jail, int status) {
   Exit out;
   if (WIFEXITED(status)) out.code = WEXITSTATUS(status);
   if (WIFSIGNALED(status)) out.signal = WTERMSIG(status);
-  out.out_of_memory = killed_for_memory(jail.group);
+  out.out_of_memory = jail.starved || killed_for_memory(jail.group);
   return out;
 }
 
@@ -461,42 +482,6 @@ void LauncherLoop::end(Jail& jail) {
 
 void LauncherLoop::kill_all() {
   for (auto& [id, jail] : jails_) end(jail);
-}
-
-namespace {
-
-[[noreturn]] void be_launcher(io::Fd socket, const std::string& template_dir) {
-  // Signals of the server's terminal or supervisor are the server's business.
-  ::setsid();
-  ::prctl(PR_SET_NAME, "mayfly-launcher", 0, 0, 0);
-  int at_three = ::dup3(socket.get(), 1000, O_CLOEXEC) >= 0 ? 1000 : socket.get();
-  if (at_three != socket.get()) socket = io::Fd(at_three);
-  ::syscall(SYS_close_range, 3, static_cast<unsigned>(at_three - 1), 0);
-  ::syscall(SYS_close_range, static_cast<unsigned>(at_three + 1), ~0U, 0);
-  int status = LauncherLoop(std::move(socket), template_dir).run();
-  ::_exit(status);
-}
-
-}  // namespace
-
-Result<LauncherProcess> fork_launcher(const std::string& state_dir) {
-  std::error_code error;
-  auto dir = std::filesystem::absolute(state_dir, error) / "jail-root";
-  std::filesystem::create_directories(dir, error);
-  if (error) return fail_errno(fmt::format("cannot make {}", dir.string()), error.value());
-  std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-    return fail_errno("socketpair", errno);
-  }
-  io::Fd ours(ends[0]);
-  io::Fd theirs(ends[1]);
-  pid_t pid = ::fork();
-  if (pid < 0) return fail_errno("fork", errno);
-  if (pid == 0) {
-    ours.reset();
-    be_launcher(std::move(theirs), dir.string());
-  }
-  return LauncherProcess{pid, std::move(ours)};
 }
 
 }  // namespace mayfly::sandbox

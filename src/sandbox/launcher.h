@@ -8,6 +8,8 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include <chrono>
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -17,36 +19,23 @@
 #include "sandbox/control_group.h"
 #include "sandbox/jail.h"
 #include "sandbox/protocol.h"
+#include "sandbox/slots.h"
 
 namespace mayfly::sandbox {
 
-// Tags of descriptors in the epoll set. A jail has two: its control socket, and the pidfd of its
-// init, which tells that all of the jail is gone.
+// Tags of descriptors in the epoll set. A jail has three: its control socket, the pidfd of its
+// init, which tells that all of the jail is gone, and its memory alarm.
 inline constexpr std::uint64_t socket_tag = 0;
-constexpr std::uint64_t control_tag(std::uint64_t id) { return id << 1; }
-constexpr std::uint64_t pidfd_tag(std::uint64_t id) { return id << 1 | 1; }
+constexpr std::uint64_t control_tag(std::uint64_t id) { return id << 2; }
+constexpr std::uint64_t pidfd_tag(std::uint64_t id) { return id << 2 | 1; }
+constexpr std::uint64_t alarm_tag(std::uint64_t id) { return id << 2 | 2; }
+constexpr std::uint64_t jail_of_tag(std::uint64_t tag) { return tag >> 2; }
 
 struct ControlEnds {
   io::Fd ours;  // non-blocking
   io::Fd theirs;
 };
 Result<ControlEnds> make_control_ends();
-
-// Numbers from 0 that are in use one at a time.
-class Slots {
- public:
-  explicit Slots(unsigned limit) : limit_(limit) {}
-  std::optional<unsigned> take() {
-    if (free_.empty()) return next_ < limit_ ? std::optional(next_++) : std::nullopt;
-    return free_.extract(free_.begin()).value();
-  }
-  void give_back(unsigned slot) { free_.insert(slot); }
-
- private:
-  unsigned limit_;
-  unsigned next_ = 0;
-  std::set<unsigned> free_;
-};
 
 class LauncherLoop {
  public:
@@ -76,6 +65,9 @@ class LauncherLoop {
     std::optional<int> status;     // of the program, from its init
     std::optional<Error> failure;  // of a step
     Parking parking = Parking::none;
+    std::uint64_t memory_bytes = 0;  // its limit
+    io::Fd alarm;                    // of its memory, where there is one
+    bool starved = false;            // its memory limit was the end of it
     // Of one that may be specialised, until it has been.
     io::Fd mounts;                   // its mount namespace
     std::uint64_t specialising = 0;  // the request under way
@@ -86,16 +78,19 @@ class LauncherLoop {
   };
 
   Result<> prepare();
-  Result<> watch(int fd, std::uint64_t tag);
+  Result<> watch(int fd, std::uint64_t tag, std::uint32_t events = 0);  // 0: input
   bool turn(int timeout_ms);  // one wait; false when there was no event
   bool spare_wanted() const;
+  bool work_ahead() const { return !unarmed_.empty() || spare_wanted(); }
   void make_spare();
   Result<Jail*> make_parked();  // clones a jail and leaves it parked
   Result<Jail*> take_parked();
   void make_nested_spare();
   Result<Jail*> make_nested(Jail& host);
   Result<Jail*> take_nested(std::uint64_t host_sequence);
+  Result<io::Fd> make_user(unsigned slot) const;
   Result<unsigned> take_slot();
+  void give_back_slot(const Jail& jail);
   void release(Jail& jail);  // its group and its slot
   Jail* find(Id id);
 
@@ -117,6 +112,10 @@ class LauncherLoop {
   Result<> order_specialised(Jail& jail, const Spec& spec, Message& message, io::Fd file);
   void on_specialised(Jail& jail, std::optional<Error> error);
   void forget_parked(Jail& jail);  // it is not to be forked or specialised any more
+  void arm_one();
+  void on_alarm(Jail& jail);
+  int held_ms() const;
+  void end_held();
   void finish(Jail& jail, int wait_status, const rusage& usage);
   void send(const Reply& reply, const std::vector<int>& fds = {});
   void note_want(const Jail& host);
@@ -139,13 +138,15 @@ class LauncherLoop {
   ControlGroup groups_;
   Id next_id_ = 0;
   std::vector<Id> parked_;
-  int starting_ = 0;           // ordered and not yet answered: nothing is parked meanwhile
-  std::vector<io::Fd> users_;  // by slot
+  int starting_ = 0;  // ordered and not yet answered: nothing is parked meanwhile
+  SlotUsers users_;
   Slots slots_;
   Slots nested_slots_;
   std::map<Id, Jail> jails_;
   std::map<std::uint64_t, Id> templates_;  // by the sequence of their launch
   std::map<std::uint64_t, Id> specialisable_;
+  std::vector<Id> unarmed_;  // run without a memory alarm so far
+  std::deque<std::pair<std::chrono::steady_clock::time_point, Id>> held_;  // until then
   std::set<Id> in_want_;  // templates with fewer jails ready than asked for
 };
 

@@ -53,7 +53,7 @@ Result<LauncherLoop::Jail*> LauncherLoop::make_nested(Jail& host) {
   auto group = make_control_group(groups_, std::to_string(jail.id));
   auto join = group ? open_to_join(*group) : std::unexpected(group.error());
   if (!join) {
-    nested_slots_.give_back(jail.slot);
+    give_back_slot(jail);
     return std::unexpected(join.error());
   }
   jail.group = std::move(*group);

@@ -107,6 +107,7 @@ Result<> LauncherLoop::order_specialised(Jail& jail, const Spec& spec, Message& 
                 fmt::format("at most {} binds in a jail", limits::sandbox_binds));
   }
   TRY(set_limits(jail.group, spec.limits));
+  jail.memory_bytes = spec.limits.memory_bytes;
   std::vector<io::Fd> trees;
   for (const auto& bind : spec.binds) {
     TRY_ASSIGN(auto tree, open_bind(template_dir_, bind));
@@ -126,6 +127,7 @@ void LauncherLoop::on_specialised(Jail& jail, std::optional<Error> error) {
   if (sequence == 0) return;
   if (error) return send({sequence, std::move(*error)});
   send({sequence, Specialised{}});
+  unarmed_.push_back(jail.id);
 }
 
 void LauncherLoop::forget_parked(Jail& jail) {

@@ -27,6 +27,7 @@ enum : std::uint32_t {
   reply_exited = 3,
   reply_specialised = 4,
   reply_process_ended = 5,
+  reply_starved = 6,
 };
 constexpr std::size_t head_bytes = 20;
 constexpr std::size_t descriptors_max = limits::sandbox_binds + 2 * limits::sandbox_listeners + 8;
@@ -191,6 +192,7 @@ class BodyPacker {
     out_.put(std::string_view(error.reason));
   }
   void operator()(const Specialised&) const {}
+  void operator()(const Starved&) const {}
   void operator()(const ProcessEnd& end) const {
     out_.put(static_cast<std::int32_t>(end.companion));
     put_exit(end.exit);
@@ -362,6 +364,8 @@ Result<Reply> decode_reply(std::string_view bytes) {
     out.body = Specialised{};
   } else if (kind == reply_process_ended) {
     out.body = take_process_end(in);
+  } else if (kind == reply_starved) {
+    out.body = Starved{};
   } else {
     return fail(ErrorKind::corrupt, "a reply of an unknown kind");
   }

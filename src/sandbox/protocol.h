@@ -8,7 +8,8 @@
 //             u32 kind (3 keep jails for forks ready) · u64 number of jails · u64 parked
 //             u32 kind (4 specialise, 5 specialise, the rest in a memfd) · as 1 and 2, but for the
 //             descriptors, of which there are none; parked: the launch that becomes an environment
-//   reply     u32 kind (1 launched, 2 failed, 3 exited, 4 specialised, 5 process ended) · u64
+//   reply     u32 kind (1 launched, 2 failed, 3 exited, 4 specialised, 5 process ended,
+//             6 out of memory: held until it is killed) · u64
 //             sequence · body
 //             launched: u32 pid, five controller places; descriptors: pidfd · listeners · sockets
 //             failed:   u32 ErrorKind, text
@@ -57,9 +58,10 @@ struct Exited {
   Stats stats;
 };
 struct Specialised {};
+struct Starved {};
 struct Reply {
   std::uint64_t sequence = 0;
-  std::variant<Launched, Error, Exited, Specialised, ProcessEnd> body;
+  std::variant<Launched, Error, Exited, Specialised, ProcessEnd, Starved> body;
 };
 
 // The head goes into the message; a body longer than limits::sandbox_message_bytes into a memfd.

@@ -29,9 +29,10 @@ struct Bind {
   bool writable = false;
 };
 
-// The target that makes a tree the root itself, in place of the fixed base; such a bind is the only
-// one, and its jail neither parks nor is a fork. The tree has directories proc, dev and tmp and
-// files etc/hosts and etc/resolv.conf, which the jail's own cover.
+// The target that makes a tree the root itself, in place of the fixed base; such a bind is the
+// first, others beside it are writable, and its jail neither parks nor is a fork. The tree has
+// directories proc, dev and tmp and files etc/hosts and etc/resolv.conf, which the jail's own
+// cover, and the directories above those of the other binds.
 inline constexpr std::string_view root_target = "/";
 
 struct Limits {
@@ -138,6 +139,13 @@ class Instance {
   // Waits until the tree is gone.
   virtual io::Task<Result<Exit>> exited(Deadline deadline) = 0;
   virtual bool has_exited() const = 0;
+  // Waits until the memory limit leaves its program nothing more (true), or the tree is gone. Its
+  // processes are held from then on, so that evidence() finds them, and are all killed a second
+  // later unless kill() came first (memory_alarm.h). Not where the machine has no means: the kernel
+  // kills at once then.
+  virtual io::Task<bool> out_of_memory() { co_return false; }
+  // Lets a held tree go on with some memory more.
+  virtual void give_room() {}
   virtual Stats stats() = 0;
   // What its processes are doing now (about a millisecond); nothing where it does not run.
   virtual Evidence evidence() { return {}; }

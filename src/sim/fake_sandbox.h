@@ -44,12 +44,14 @@ struct FakeScript {
 // What a jail is to its owner and to the test, beyond the life of the Instance object.
 struct FakeJail {
   explicit FakeJail(io::Loop& of)
-      : loop(of), gone(of), silent(of), ends(of), started_at(of.now()) {}
+      : loop(of), gone(of), silent(of), ends(of), memory_told(of), started_at(of.now()) {}
   io::Loop& loop;
   sandbox::Spec spec;
   io::Event gone;
   io::Event silent;  // gone, or its channel was cancelled: no answer comes any more
   io::Queue<sandbox::ProcessEnd> ends;
+  io::Event memory_told;  // it is out of memory and held, or gone
+  int rooms_given = 0;
   MonoTime started_at;
   bool program_started = false;
   bool program_killed = false;
@@ -86,8 +88,10 @@ struct FakeJail {
     companions.reset();
     ends.close();
     silent.set();
+    memory_told.set();
     gone.set();
   }
+  void starve() { memory_told.set(); }
 
  private:
   static void write_to(io::Fd& fd, std::string_view text) {
@@ -143,6 +147,12 @@ class FakeInstance final : public sandbox::Instance {
             .cpu_ns = jail_->cpu_ns,
             .page_faults = jail_->page_faults};
   }
+  io::Task<bool> out_of_memory() override {
+    auto jail = jail_;
+    co_await jail->memory_told.wait();
+    co_return !jail->exit;
+  }
+  void give_room() override { ++jail_->rooms_given; }
   sandbox::Evidence evidence() override { return jail_->evidence; }
   int ask_for_stacks(const sandbox::Evidence&) override {
     return jail_->on_ask_for_stacks ? jail_->on_ask_for_stacks() : 0;

@@ -125,6 +125,15 @@ static int fork_bomb(void) {
   return 0;
 }
 
+static int write_file_in(const char* directory) {
+  if (chdir(directory) != 0 || open("file", O_CREAT | O_EXCL | O_WRONLY, 0644) < 0) {
+    printf("%s\n", strerrorname_np(errno));
+    return 1;
+  }
+  puts("written");
+  return 0;
+}
+
 static int eat_memory(long mebibytes) {
   for (long i = 0; i < mebibytes; ++i) {
     volatile char* block = malloc(1 << 20);  // volatile: else the compiler drops it all
@@ -241,6 +250,7 @@ int main(int argc, char** argv) {
   if (strcmp(what, "descriptors") == 0) return descriptors();
   if (strcmp(what, "fork-bomb") == 0) return fork_bomb();
   if (strcmp(what, "eat") == 0) return eat_memory(number);
+  if (strcmp(what, "write") == 0) return write_file_in(argv[2]);
   if (strcmp(what, "fill") == 0) return fill_tmp();
   if (strcmp(what, "daemons") == 0) return daemons(number);
   if (strcmp(what, "orphans") == 0) return orphans(number);

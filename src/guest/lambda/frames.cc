@@ -44,7 +44,9 @@ Result<FrameHead> parse_frame_head(std::string_view bytes) {
   } else if ((type & output_unread) != 0) {
     known = false;
   }
-  if (!known || ((head.busy_micros != 0 || head.output != Output::unknown) && !answers)) {
+  bool timed = answers || head.type == FrameType::ready;
+  bool told = head.output != Output::unknown && !answers;
+  if (!known || told || (head.busy_micros != 0 && !timed)) {
     return fail(ErrorKind::corrupt, "a frame of the guest has no valid head");
   }
   if (head.length > frame_body_max_bytes) {

@@ -90,6 +90,9 @@ void LeanChannel::on_init(const FrameReader::Frame& frame) {
   if (frame.head.type == FrameType::ready) {
     reply.ok = true;
     can_open_ = frame.head.sequence == 1;
+    if (auto micros = frame.head.busy_micros; micros > 0) {
+      reply.restored = std::chrono::microseconds(micros);
+    }
   } else {
     auto body = parse_labelled_body(frame.body);
     if (!body || frame.oversized) return fail_corrupt("the guest's first frame is not to be read");

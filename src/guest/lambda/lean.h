@@ -8,7 +8,8 @@
 //            4      1    type (FrameType); answers through pipes: + 0x40, and + 0x80 when something
 //                        that the guest has written to its output or log lies unread
 //            5      3    RESPONSE and ERROR: microseconds from the event's arrival in the guest to
-//                        its answer (0: not told); zero otherwise
+//                        its answer (0: not told); READY: microseconds that hooks after a restore
+//                        have taken, of a guest that was not restored (0: none); zero otherwise
 //            8      4    sequence: 0 for INIT_ERROR and PARKED; an answer and RETURNED repeat their
 //                        INVOKE's; READY: 1 when the guest can open pipes
 //            12     …    body

@@ -66,6 +66,20 @@ InvokeRequest request(std::string payload) {
   return out;
 }
 
+TEST_CASE("READY may tell how long hooks after a restore took") {
+  for (std::uint32_t micros : {0u, 1u, 0xFFFFFFu}) {
+    FakeGuest guest;
+    auto bytes = frame(FrameType::ready, 0, "");
+    for (std::size_t i = 0; i < 3; ++i) bytes[5 + i] = static_cast<char>(micros >> (8 * i));
+    guest.say(bytes);
+    auto init = guest.loop.run_until(guest.channel->wait_init(guest.soon()));
+    REQUIRE(init);
+    CHECK(init->ok);
+    CHECK(init->restored.has_value() == (micros > 0));
+    if (micros > 0) CHECK(*init->restored == std::chrono::microseconds(micros));
+  }
+}
+
 TEST_CASE("READY ends the init; an event and its answer are one frame each") {
   FakeGuest guest;
   guest.say(frame(FrameType::ready, 0, ""));

@@ -13,6 +13,7 @@
 #include "io/http1.h"
 #include "io/park.h"
 #include "io/quick_ack.h"
+#include "io/socket_maker.h"
 
 namespace mayfly::guest {
 namespace {
@@ -130,14 +131,18 @@ class Connection {
 
 class WebChannel final : public GuestChannel {
  public:
-  WebChannel(io::Loop& loop, WebServer server, io::Fd listener, io::Fd socket)
-      : loop_(loop), server_(std::move(server)), socket_(std::move(socket)) {
+  WebChannel(io::Loop& loop, WebServer server, io::Fd listener, std::vector<io::Fd> sockets)
+      : loop_(loop), server_(std::move(server)), sockets_(std::move(sockets)) {
     if (listener) api_ = make_runtime_api_channel(loop, std::move(listener));
   }
 
   io::Task<Result<InitReply>> wait_init(Deadline deadline) override;
   io::Task<Result<InvokeReply>> invoke(const InvokeRequest& request, Deadline deadline) override;
-  void share(int) override {}  // not asked of it: Environment::read_web()
+  void share(int) override {
+    if (sockets_.size() < web_sockets(true)) return sockets_.clear();  // every call says so
+    maker_.emplace(loop_, std::move(sockets_[0]), std::move(sockets_[1]));
+    sockets_.clear();
+  }
   void cancel() override {
     stop_.request_stop();
     if (api_) api_->cancel();
@@ -147,35 +152,57 @@ class WebChannel final : public GuestChannel {
  private:
   io::Task<Result<>> wait_ready(Deadline deadline);
   io::Task<bool> is_ready(Deadline deadline);
-  io::Task<Result<>> connect(std::uint16_t port, Deadline deadline);
-  io::Task<Result<WebResponse>> exchange(const WebRequest& request, Deadline deadline);
-  io::Task<Result<InvokeReply>> answer(const InvokeRequest& event, WebForm form,
+  using Lease = std::unique_ptr<Connection>;
+  io::Task<Result<Lease>> open(std::uint16_t port, Deadline deadline);
+  io::Task<Result<Lease>> connect(Deadline deadline);
+  void give_back(Lease connection);
+  io::Task<Result<WebResponse>> exchange(Connection& over, const WebRequest& request,
+                                         Deadline deadline);
+  io::Task<Result<InvokeReply>> answer(Lease over, const InvokeRequest& event, WebForm form,
                                        WebResponse response, Deadline deadline);
-  io::Task<Result<InvokeReply>> collect(WebForm form, WebResponse response, Deadline deadline);
-  io::Task<Result<InvokeReply>> stream(const InvokeRequest& event, WebForm form,
+  io::Task<Result<InvokeReply>> collect(Connection& from, WebForm form, WebResponse response,
+                                        Deadline deadline);
+  io::Task<Result<InvokeReply>> stream(Connection& from, const InvokeRequest& event, WebForm form,
                                        WebResponse response, Deadline deadline);
-  io::Task<Result<std::string>> whole_body(std::size_t limit, Deadline deadline);
-  void let_go();
+  io::Task<Result<std::string>> whole_body(Connection& from, std::size_t limit, Deadline deadline);
   // What an exchange failed by: by the end of the program, where that follows.
   io::Task<Error> cause(Error why, Deadline deadline);
 
   io::Loop& loop_;
   WebServer server_;
-  io::Fd socket_;  // of all connections, one at a time
+  std::vector<io::Fd> sockets_;           // the first is that of all connections, one at a time …
+  std::optional<io::SocketMaker> maker_;  // … unless each has its own
   std::unique_ptr<GuestChannel> api_;
   std::stop_source stop_;
-  std::unique_ptr<Connection> connection_;
-  MonoTime idle_since_{};
+  struct Idle {
+    Lease connection;
+    MonoTime since;
+  };
+  std::vector<Idle> idle_;  // the one used last at the end
   bool ready_ = false;
 };
 
-io::Task<Result<>> WebChannel::connect(std::uint16_t port, Deadline deadline) {
-  bool rested = loop_.now() - idle_since_ >= server_.keep_alive;
-  if (connection_ && (rested || connection_->stale())) connection_.reset();
-  if (connection_) co_return Result<>{};
-  CO_TRY_ASSIGN(auto fd, co_await io::connect_over(loop_, socket_, port, deadline));
-  connection_ = std::make_unique<Connection>(loop_, std::move(fd));
-  co_return Result<>{};
+io::Task<Result<WebChannel::Lease>> WebChannel::open(std::uint16_t port, Deadline deadline) {
+  io::Fd made;
+  if (maker_) {
+    CO_TRY_ASSIGN(made, co_await maker_->make(deadline, stop_.get_token()));
+  }
+  if (!maker_ && sockets_.empty()) {
+    co_return fail(ErrorKind::unavailable, "no socket of the jail's network");
+  }
+  const io::Fd& socket = maker_ ? made : sockets_.front();
+  CO_TRY_ASSIGN(auto fd, co_await io::connect_over(loop_, socket, port, deadline));
+  co_return std::make_unique<Connection>(loop_, std::move(fd));
+}
+
+io::Task<Result<WebChannel::Lease>> WebChannel::connect(Deadline deadline) {
+  while (!idle_.empty()) {
+    Idle last = std::move(idle_.back());
+    idle_.pop_back();
+    bool rested = loop_.now() - last.since >= server_.keep_alive;
+    if (!rested && !last.connection->stale()) co_return std::move(last.connection);
+  }
+  co_return co_await open(server_.port, deadline);
 }
 
 io::Task<Error> WebChannel::cause(Error why, Deadline deadline) {
@@ -187,16 +214,16 @@ io::Task<Error> WebChannel::cause(Error why, Deadline deadline) {
   co_return why;
 }
 
-// The connection after an exchange.
-void WebChannel::let_go() {
-  if (connection_ && !connection_->reusable()) connection_.reset();
-  idle_since_ = loop_.now();
+// After an exchange.
+void WebChannel::give_back(Lease connection) {
+  if (connection->reusable()) idle_.push_back({std::move(connection), loop_.now()});
 }
 
-io::Task<Result<std::string>> WebChannel::whole_body(std::size_t limit, Deadline deadline) {
+io::Task<Result<std::string>> WebChannel::whole_body(Connection& from, std::size_t limit,
+                                                     Deadline deadline) {
   std::string out;
   while (true) {
-    CO_TRY_ASSIGN(auto part, co_await connection_->body(deadline, stop_.get_token()));
+    CO_TRY_ASSIGN(auto part, co_await from.body(deadline, stop_.get_token()));
     if (part.empty()) co_return out;
     out += part;
     if (out.size() > limit) co_return std::unexpected(response_too_large());
@@ -204,21 +231,16 @@ io::Task<Result<std::string>> WebChannel::whole_body(std::size_t limit, Deadline
 }
 
 io::Task<bool> WebChannel::is_ready(Deadline deadline) {
-  connection_.reset();
-  auto connected = co_await connect(server_.ready_port, deadline);
-  if (!connected || server_.ready_by_tcp) {
-    connection_.reset();
-    co_return connected.has_value();
-  }
+  auto connected = co_await open(server_.ready_port, deadline);
+  if (!connected || server_.ready_by_tcp) co_return connected.has_value();
   WebRequest probe;
   probe.method = "GET";
   probe.target = server_.ready_path;
   probe.headers = {{"host", fmt::format("127.0.0.1:{}", server_.ready_port)},
                    {"user-agent", "mayfly"},
                    {"connection", "close"}};
-  auto response = co_await exchange(probe, deadline);
-  if (response) (void)co_await whole_body(ready_answer_bytes, deadline);
-  connection_.reset();
+  auto response = co_await exchange(**connected, probe, deadline);
+  if (response) (void)co_await whole_body(**connected, ready_answer_bytes, deadline);
   co_return response&& server_.healthy.contains(response->status);
 }
 
@@ -253,10 +275,11 @@ io::Task<Result<InitReply>> WebChannel::wait_init(Deadline deadline) {
   co_return reply;
 }
 
-io::Task<Result<WebResponse>> WebChannel::exchange(const WebRequest& request, Deadline deadline) {
-  auto sent = co_await connection_->send(request, deadline, stop_.get_token());
+io::Task<Result<WebResponse>> WebChannel::exchange(Connection& over, const WebRequest& request,
+                                                   Deadline deadline) {
+  auto sent = co_await over.send(request, deadline, stop_.get_token());
   // A server may answer, and end the connection, before it has read all of a body.
-  auto response = co_await connection_->head(deadline, stop_.get_token());
+  auto response = co_await over.head(deadline, stop_.get_token());
   if (response || sent) co_return response;
   co_return std::unexpected(sent.error());
 }
@@ -268,11 +291,11 @@ io::Task<Result<InvokeReply>> WebChannel::invoke(const InvokeRequest& event, Dea
   }
   auto request = web_request(event, server_);
   if (!request) co_return failed("Web.InvalidEvent", request.error().message);
-  auto connected = co_await connect(server_.port, deadline);
-  auto response =
-      connected ? co_await exchange(*request, deadline) : std::unexpected(connected.error());
+  auto connected = co_await connect(deadline);
+  auto response = connected ? co_await exchange(**connected, *request, deadline)
+                            : std::unexpected(connected.error());
   if (!response) {
-    connection_.reset();
+    if (connected) connected->reset();
     Error error = co_await cause(std::move(response).error(), deadline);
     if (error.kind == ErrorKind::cancelled || error.kind == ErrorKind::timeout) {
       co_return std::unexpected(std::move(error));
@@ -281,19 +304,20 @@ io::Task<Result<InvokeReply>> WebChannel::invoke(const InvokeRequest& event, Dea
                                                     server_.port, error.message));
   }
   if (server_.errors.contains(response->status)) {
-    int status = response->status;
-    connection_.reset();
-    co_return failed("Web.ErrorStatus", fmt::format("The web server answers status {}", status));
+    co_return failed("Web.ErrorStatus",
+                     fmt::format("The web server answers status {}", response->status));
   }
-  co_return co_await answer(event, request->form, *std::move(response), deadline);
+  co_return co_await answer(*std::move(connected), event, request->form, *std::move(response),
+                            deadline);
 }
 
-io::Task<Result<InvokeReply>> WebChannel::answer(const InvokeRequest& event, WebForm form,
-                                                 WebResponse response, Deadline deadline) {
-  auto reply = server_.streams ? co_await stream(event, form, std::move(response), deadline)
-                               : co_await collect(form, std::move(response), deadline);
+io::Task<Result<InvokeReply>> WebChannel::answer(Lease over, const InvokeRequest& event,
+                                                 WebForm form, WebResponse response,
+                                                 Deadline deadline) {
+  auto reply = server_.streams ? co_await stream(*over, event, form, std::move(response), deadline)
+                               : co_await collect(*over, form, std::move(response), deadline);
   if (!reply) {
-    connection_.reset();
+    over.reset();
     Error error = co_await cause(std::move(reply).error(), deadline);
     bool ours = error.kind == ErrorKind::cancelled || error.kind == ErrorKind::timeout ||
                 error.kind == ErrorKind::too_large;
@@ -302,13 +326,13 @@ io::Task<Result<InvokeReply>> WebChannel::answer(const InvokeRequest& event, Web
                      fmt::format("The response of the web server on port {} is not whole: {}",
                                  server_.port, error.message));
   }
-  let_go();
+  give_back(std::move(over));
   co_return reply;
 }
 
-io::Task<Result<InvokeReply>> WebChannel::collect(WebForm form, WebResponse response,
-                                                  Deadline deadline) {
-  CO_TRY_ASSIGN(response.body, co_await whole_body(response_max_bytes, deadline));
+io::Task<Result<InvokeReply>> WebChannel::collect(Connection& from, WebForm form,
+                                                  WebResponse response, Deadline deadline) {
+  CO_TRY_ASSIGN(response.body, co_await whole_body(from, response_max_bytes, deadline));
   InvokeReply reply;
   reply.content_type = "application/json";
   reply.payload = web_answer(form, std::move(response));
@@ -316,8 +340,9 @@ io::Task<Result<InvokeReply>> WebChannel::collect(WebForm form, WebResponse resp
   co_return reply;
 }
 
-io::Task<Result<InvokeReply>> WebChannel::stream(const InvokeRequest& event, WebForm form,
-                                                 WebResponse response, Deadline deadline) {
+io::Task<Result<InvokeReply>> WebChannel::stream(Connection& from, const InvokeRequest& event,
+                                                 WebForm form, WebResponse response,
+                                                 Deadline deadline) {
   InvokeReply reply;
   reply.streamed = true;
   std::string prelude;
@@ -331,7 +356,7 @@ io::Task<Result<InvokeReply>> WebChannel::stream(const InvokeRequest& event, Web
     prelude = web_prelude(response);
   }
   if (!event.stream) {
-    CO_TRY_ASSIGN(auto body, co_await whole_body(response_max_bytes, deadline));
+    CO_TRY_ASSIGN(auto body, co_await whole_body(from, response_max_bytes, deadline));
     reply.payload = std::move(prelude) + body;
     co_return reply;
   }
@@ -340,7 +365,7 @@ io::Task<Result<InvokeReply>> WebChannel::stream(const InvokeRequest& event, Web
   to->flow.push(prelude);
   std::uint64_t pushed = prelude.size();
   while (true) {
-    auto part = co_await connection_->body(deadline, stop_.get_token());
+    auto part = co_await from.body(deadline, stop_.get_token());
     if (!part) co_return std::unexpected(part.error());
     if (part->empty()) break;
     to->flow.push(*part);
@@ -362,9 +387,9 @@ io::Task<Result<InvokeReply>> WebChannel::stream(const InvokeRequest& event, Web
 }  // namespace
 
 std::unique_ptr<GuestChannel> make_web_channel(io::Loop& loop, WebServer server, io::Fd listener,
-                                               io::Fd socket) {
+                                               std::vector<io::Fd> sockets) {
   return std::make_unique<WebChannel>(loop, std::move(server), std::move(listener),
-                                      std::move(socket));
+                                      std::move(sockets));
 }
 
 }  // namespace mayfly::guest

@@ -39,6 +39,12 @@ class ScriptedServer {
   std::deque<std::string> replies;
   std::vector<std::string> requests;
   int connections = 0;
+  bool holds = false;  // requests wait for release()
+  void release(std::function<std::string(const std::string&)> reply) {
+    holds = false;
+    answer_ = std::move(reply);
+    released_.wake_all();
+  }
 
  private:
   io::Task<void> accept() {
@@ -68,7 +74,14 @@ class ScriptedServer {
       }
       std::size_t length = whole(bytes);
       requests.push_back(bytes.substr(0, length));
+      std::string request = bytes.substr(0, length);
       bytes.erase(0, length);
+      if (holds) {
+        if (co_await released_.park(no_deadline, tasks_.stop_token()) != io::Wake::notified) {
+          co_return;
+        }
+        replies.push_front(answer_(request));
+      }
       if (replies.empty()) co_return;
       std::string reply = std::move(replies.front());
       replies.pop_front();
@@ -81,6 +94,8 @@ class ScriptedServer {
 
   io::Loop& loop_;
   io::Listener listener_;
+  io::ParkingLot released_{loop_};
+  std::function<std::string(const std::string&)> answer_;
   io::TaskScope tasks_;
 };
 
@@ -95,14 +110,19 @@ struct House {
   io::Loop loop{clock};
   ScriptedServer server{loop};
   WebServer settings;
+  int several = 1;
   std::unique_ptr<GuestChannel> channel;
   io::TaskScope tasks{loop};
 
   House() { settings.port = settings.ready_port = server.port(); }
   ~House() { loop.run_until(tasks.close()); }
   void open() {
-    io::Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    channel = make_web_channel(loop, settings, {}, std::move(socket));
+    std::vector<io::Fd> sockets;
+    for (int i = 0; i < web_sockets(several > 1); ++i) {
+      sockets.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    }
+    channel = make_web_channel(loop, settings, {}, std::move(sockets));
+    if (several > 1) channel->share(several);
   }
   void ready() {
     open();
@@ -211,6 +231,42 @@ TEST_CASE("an event is a request, and connections are used again for as long as 
   CHECK(house.server.connections == 3);
   CHECK(house.server.requests[0].starts_with("POST /events HTTP/1.1\r\n"));
   CHECK(house.server.requests[0].ends_with("\r\n\r\n{}"));
+}
+
+TEST_CASE("several events at one time are requests on connections of their own") {
+  House house;
+  house.several = 8;
+  house.ready();
+  house.server.holds = true;
+  std::vector<std::optional<Result<InvokeReply>>> answers(5);
+  std::vector<InvokeRequest> events;
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    events.push_back(House::event(fmt::format("{{\"n\":{}}}", i)));
+  }
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    house.tasks.spawn(House::keep(house.channel->invoke(events[i], no_deadline), answers[i]));
+  }
+  for (int turn = 0; turn < 500 && house.server.requests.size() < 5; ++turn) house.loop.run_ready();
+  REQUIRE(house.server.requests.size() == 5);
+  CHECK(house.server.connections == 5);
+  for (const auto& answer : answers) CHECK_FALSE(answer);
+  house.server.release(
+      [](const std::string& request) { return reply(request.substr(request.rfind("\r\n") + 2)); });
+  for (int turn = 0; turn < 500 && !std::ranges::all_of(
+                                       answers, [](const auto& one) { return one.has_value(); });
+       ++turn) {
+    house.loop.run_ready();
+  }
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    REQUIRE(answers[i]);
+    REQUIRE(*answers[i]);
+    CHECK((*answers[i])->payload == fmt::format("{{\"n\":{}}}", i));
+  }
+  // The connections are used again.
+  house.server.replies = {reply("one"), reply("two")};
+  CHECK(house.invoke()->payload == "\"one\"");
+  CHECK(house.invoke()->payload == "\"two\"");
+  CHECK(house.server.connections == 5);
 }
 
 TEST_CASE("bodies come by length, in chunks, until the end, and behind interim responses") {

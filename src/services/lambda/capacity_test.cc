@@ -1,56 +1,8 @@
 // Capacity providers, functions on them, and $LATEST.PUBLISHED.
-#include "services/lambda/fixture_test.h"
+#include "services/lambda/capacity_fixture_test.h"
 
 namespace mayfly::lambda::test {
 namespace {
-
-const std::string invalid_parameter = "InvalidParameterValueException 400";
-const std::string conflict_error = "ResourceConflictException 409";
-const std::string missing = "ResourceNotFoundException 404";
-const std::string provider_arn = "arn:aws:lambda:us-east-1:000000000000:capacity-provider:cp";
-
-model::CreateCapacityProviderRequest provider(const std::string& name = "cp") {
-  model::CapacityProviderVpcConfig vpc;
-  vpc.set_subnet_ids({"subnet-1"}).set_security_group_ids({"sg-1"});
-  model::CapacityProviderPermissionsConfig permissions;
-  permissions.set_capacity_provider_operator_role_arn(role);
-  model::CreateCapacityProviderRequest in;
-  in.set_capacity_provider_name(name).set_vpc_config(vpc).set_permissions_config(permissions);
-  return in;
-}
-
-model::CapacityProviderConfig on(const std::string& arn, int concurrency = 0, double ratio = 0) {
-  model::LambdaManagedInstancesCapacityProviderConfig config;
-  config.set_capacity_provider_arn(arn);
-  if (concurrency > 0) config.set_per_execution_environment_max_concurrency(concurrency);
-  if (ratio > 0) config.set_execution_environment_memory_gi_b_per_v_cpu(ratio);
-  model::CapacityProviderConfig out;
-  out.set_lambda_managed_instances_capacity_provider_config(config);
-  return out;
-}
-
-model::CreateFunctionRequest managed(const std::string& name, int concurrency = 0) {
-  auto in = House::request(name);
-  in.set_runtime("nodejs22.x").set_capacity_provider_config(on(provider_arn, concurrency));
-  return in;
-}
-
-model::GetCapacityProviderRequest get_of(const std::string& named) {
-  model::GetCapacityProviderRequest in;
-  in.set_capacity_provider_name(named);
-  return in;
-}
-
-struct CapacityHouse : House {
-  CapacityHouse() { done("CreateCapacityProvider", provider()); }
-  const invoke::Runnable& run(const std::string& name, const std::string& qualifier = "") {
-    model::InvocationRequest in;
-    in.set_function_name(name).set_payload("{}");
-    if (!qualifier.empty()) in.set_qualifier(qualifier);
-    done("Invoke", in);
-    return invoker.runnables.back();
-  }
-};
 
 TEST_CASE("a capacity provider is kept with what it was given and the cloud's defaults") {
   CapacityHouse house;

@@ -169,9 +169,6 @@ ApiResult<void> apply_common(const Request& in, Version& version) {
   if (auto dead = in.dead_letter_config()) {
     version.dead_letter_arn = dead->target_arn().value_or("");
   }
-  if (version.is_image() && !version.file_systems.empty()) {
-    return refuse(unbuilt("FileSystemConfigs of a container image"));
-  }
   if (auto fits = check_snap_start(version); !fits) return fits;
   std::optional<std::string_view> format;
   if (auto logging = in.logging_config()) {

@@ -29,6 +29,8 @@ ApiResult<void> check_manual_runtime(const functions::Version& before,
 // Any role of the function's own account will do until identity is built whole.
 ApiResult<void> check_role(std::string_view role, const AccountId& account);
 
+// Developer guide, "Code signing": images are not.
+ApiResult<void> check_can_be_signed(const functions::Version& version);
 // An access point belongs to the account and region of its functions.
 ApiResult<void> check_file_systems(const std::vector<model::FileSystemConfig>& given,
                                    const Scope& scope);

@@ -86,6 +86,10 @@ Cors cors_view(const std::string& json) {
   return out;
 }
 
+bool has_cors(const std::string& json) {
+  return !json.empty() && !cors_view(json).allow_origins().empty();
+}
+
 std::vector<std::pair<std::string, std::string>> cors_headers(const std::string& json,
                                                               const RawRequest& request) {
   std::vector<std::pair<std::string, std::string>> out;
@@ -107,10 +111,8 @@ std::vector<std::pair<std::string, std::string>> cors_headers(const std::string&
 
 std::optional<RawResponse> preflight(const std::string& json, const RawRequest& request) {
   std::string_view method = request.header("access-control-request-method");
-  if (json.empty() || request.method != "OPTIONS" || request.header("origin").empty() ||
-      method.empty()) {
-    return std::nullopt;
-  }
+  bool asks = request.method == "OPTIONS" && !request.header("origin").empty() && !method.empty();
+  if (!asks || !has_cors(json)) return std::nullopt;
   RawResponse out;
   Cors cors = cors_view(json);
   if (!origin_allowed(cors, request.header("origin")) || !listed(cors.allow_methods(), method)) {

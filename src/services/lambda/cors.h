@@ -15,6 +15,8 @@ namespace mayfly::lambda {
 ApiResult<std::string> cors_json(const api::lambda::Cors& cors);
 api::lambda::Cors cors_view(const std::string& json);
 
+// Whether the URL has rules of its own; else the function answers for itself, preflights as well.
+bool has_cors(const std::string& json);
 // The headers a browser's request gets; empty where the origin is not allowed.
 std::vector<std::pair<std::string, std::string>> cors_headers(const std::string& json,
                                                               const RawRequest& request);

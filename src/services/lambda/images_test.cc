@@ -174,6 +174,19 @@ TEST_CASE("what is refused with the cloud's words") {
     CHECK(house.refused("CreateFunction", ImageHouse::image_request(uri)) ==
           fmt::format("{}Source image {} {}. Provide a valid source image.", invalid, uri, what));
   }
+  house.done("CreateFunction", ImageHouse::image_request("app:1"));
+  const std::string unsigned_only =
+      invalid + "Code signing is not supported for functions created with container images.";
+  model::PutFunctionCodeSigningConfigRequest put;
+  put.set_function_name("f").set_code_signing_config_arn(
+      "arn:aws:lambda:us-east-1:000000000000:code-signing-config:csc-01234567890123456");
+  CHECK(house.refused("PutFunctionCodeSigningConfig", put) == unsigned_only);
+  model::GetFunctionCodeSigningConfigRequest get;
+  get.set_function_name("f");
+  CHECK(house.refused("GetFunctionCodeSigningConfig", get) == unsigned_only);
+  model::DeleteFunctionCodeSigningConfigRequest remove;
+  remove.set_function_name("f");
+  CHECK(house.refused("DeleteFunctionCodeSigningConfig", remove) == unsigned_only);
   auto zipped = House::request("z");
   model::ImageConfig config;
   zipped.set_image_config(config);

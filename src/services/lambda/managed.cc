@@ -54,7 +54,8 @@ ApiResult<std::optional<int>> by_variable(const functions::Version& version) {
         invalid(fmt::format("{} must be a number from 1 to {}, not {}.", max_concurrency_variable,
                             limits::max_concurrency_per_environment, text)));
   }
-  if (value > 1 && find_language(version.runtime) == nullptr) {
+  // Of an image its own program says how many events it asks for.
+  if (value > 1 && !version.is_image() && find_language(version.runtime) == nullptr) {
     return refuse(
         invalid(fmt::format("{} cannot run several calls in one environment.", version.runtime)));
   }
@@ -66,6 +67,15 @@ api::ApiError not_with_managed(std::string_view what) {
 }
 
 }  // namespace
+
+functions::Version* published_of(functions::Function& function, const std::string& qualifier) {
+  if (qualifier == latest_published) {
+    return function.latest_published ? &*function.latest_published : nullptr;
+  }
+  auto found = qualifier.size() < 10 ? function.versions.find(std::stoi(qualifier))
+                                     : function.versions.end();
+  return found == function.versions.end() ? nullptr : &found->second;
+}
 
 ApiResult<void> apply_capacity(const model::CapacityProviderConfig& given,
                                functions::Version& version) {

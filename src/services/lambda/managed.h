@@ -29,6 +29,9 @@ inline bool is_deactivated(const functions::Version& version) {
   return version.environments_most == 0;
 }
 
+// "$LATEST.PUBLISHED" or a number; null: there is none.
+functions::Version* published_of(functions::Function& function, const std::string& qualifier);
+
 // Takes over what the request says.
 ApiResult<void> apply_capacity(const model::CapacityProviderConfig& given,
                                functions::Version& version);

@@ -2,6 +2,7 @@
 // no package carries a signature that could be checked: each counts as unsigned, which the policy
 // of a configuration lets pass with a warning or refuses.
 #include "base/log.h"
+#include "services/lambda/config.h"
 #include "services/lambda/paging.h"
 #include "services/lambda/service.h"
 #include "services/lambda/text.h"
@@ -119,6 +120,12 @@ ApiResult<functions::CodeSigningConfigs::Hold> Service::hold_code_signing(const 
                     arn)));
   }
   return functions::CodeSigningConfigs::Hold(deps_.registry.code_signing(), scope, id_of(arn));
+}
+
+ApiResult<void> check_can_be_signed(const functions::Version& version) {
+  if (!version.is_image()) return {};
+  return refuse(
+      invalid("Code signing is not supported for functions created with container images."));
 }
 
 ApiResult<void> Service::check_signed(const FunctionRef& ref, std::string_view config_arn) const {
@@ -254,7 +261,8 @@ Service::Answer Service::list_functions_by_code_signing_config(Call& call, Recor
 Service::Answer Service::put_function_code_signing_config(Call& call, Record input) {
   model::PutFunctionCodeSigningConfigRequest in(std::move(input));
   CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name()));
-  CO_TRY(require(ref));
+  CO_TRY_ASSIGN(const Function* asked, require(ref));
+  CO_TRY(check_can_be_signed(asked->latest));
   std::string arn(in.code_signing_config_arn().value_or(""));
   CO_TRY_ASSIGN(auto held, hold_code_signing(ref.scope, arn));
   // What is deployed already stays as it is: the policy is about deployments.
@@ -271,6 +279,7 @@ Service::Answer Service::get_function_code_signing_config(Call& call, Record inp
   model::GetFunctionCodeSigningConfigRequest in(std::move(input));
   CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name()));
   CO_TRY_ASSIGN(const Function* function, require(ref));
+  CO_TRY(check_can_be_signed(function->latest));
   model::GetFunctionCodeSigningConfigResponse out;
   // The members are required: a function without a configuration says so with an empty one.
   out.set_code_signing_config_arn(function->code_signing_config_arn)
@@ -282,6 +291,7 @@ Service::Answer Service::delete_function_code_signing_config(Call& call, Record 
   model::DeleteFunctionCodeSigningConfigRequest in(std::move(input));
   CO_TRY_ASSIGN(FunctionRef ref, named(call, in.function_name()));
   CO_TRY(co_await change(ref, [](Function& function) -> ApiResult<void> {
+    if (auto can = check_can_be_signed(function.latest); !can) return can;
     function.code_signing_config_arn.clear();
     return {};
   }));

@@ -166,12 +166,7 @@ Service::Answer Service::create_function(Call& call, Record input) {
   CO_TRY_ASSIGN(auto capacity, hold_capacity(ref.scope, latest));
   functions::CodeSigningConfigs::Hold signing;
   if (auto arn = in.code_signing_config_arn(); arn && !arn->empty()) {
-    // Developer guide, "Code signing": images are not checked by it.
-    if (latest.is_image()) {
-      co_return refuse(
-          invalid("Code signing is not supported for functions created with container "
-                  "images."));
-    }
+    CO_TRY(check_can_be_signed(latest));
     CO_TRY_ASSIGN(signing, hold_code_signing(ref.scope, *arn));
     function.code_signing_config_arn = *arn;
     CO_TRY(check_signed(ref, *arn));

@@ -220,7 +220,8 @@ void Service::follow_provisioned(const Scope& scope, const FunctionName& name) {
     }
     function->for_each_version([&wanted](const Version& version) {
       int least = version.environments_least.value_or(0);
-      if (least > 0) wanted[version.version] = least;
+      bool there = version.state == functions::State::active;
+      if (least > 0 && there) wanted[version.version] = least;
     });
   }
   if (kept == provisioned_.end() && wanted.empty()) return;

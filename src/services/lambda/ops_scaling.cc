@@ -19,16 +19,6 @@ std::optional<model::FunctionScalingConfig> describe_scaling(const Version& vers
   return out;
 }
 
-// The qualifier's form was checked with the shape: $LATEST.PUBLISHED or a number.
-Version* published_of(functions::Function& function, const std::string& qualifier) {
-  if (qualifier == latest_published) {
-    return function.latest_published ? &*function.latest_published : nullptr;
-  }
-  auto found = qualifier.size() < 10 ? function.versions.find(std::stoi(qualifier))
-                                     : function.versions.end();
-  return found == function.versions.end() ? nullptr : &found->second;
-}
-
 ApiResult<void> take_scaling(const std::optional<model::FunctionScalingConfig>& given,
                              Version& version) {
   if (!is_managed(version)) {

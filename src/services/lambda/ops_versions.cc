@@ -12,7 +12,7 @@ functions::Version& Service::publish(Function& function, std::string_view descri
   version.version = std::to_string(++function.last_published);
   version.description = description;
   version.revision_id = deps_.random.uuid4();
-  await_snapshot(version);
+  await_init(version);
   // config_sha256 stays that of $LATEST: the next publishing compares by it.
   return function.versions.emplace(function.last_published, std::move(version)).first->second;
 }
@@ -30,6 +30,7 @@ ApiResult<void> Service::publish_latest(Function& function, std::string_view des
     version.environments_least = before->environments_least;
     version.environments_most = before->environments_most;
   }
+  await_init(version);
   function.latest_published = std::move(version);
   return {};
 }
@@ -72,7 +73,7 @@ Service::Answer Service::publish_version(Call& call, Record input) {
   CO_TRY_ASSIGN(const Version* version, require_version(ref));
   auto out = describe_whole(*version, ref.arn()).take();  // as it is at the start
   if (const Function* function = deps_.registry.find(ref.scope, ref.name)) {
-    snapshot_later(*function);
+    initialise_later(*function);
   }
   co_return out;
 }

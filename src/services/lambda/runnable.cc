@@ -101,7 +101,12 @@ invoke::Runnable make_runnable(const functions::Function& function,
 namespace {
 
 Result<> check_initialised(const functions::Version& version) {
-  if (!awaits_snapshot(version)) return {};
+  if (!awaits_init(version)) return {};
+  if (!version.snap_start) {
+    return fail(ErrorKind::conflict,
+                "The operation cannot be performed at this time. The function is currently in the "
+                "following state: Pending");
+  }
   return fail(ErrorKind::unavailable,
               "Lambda is initializing your function. It will be ready to invoke once your function "
               "state becomes ACTIVE.",
@@ -145,6 +150,13 @@ io::Task<ApiResult<Service::Invocation>> Service::prepare(FunctionRef ref, Deadl
   }
   auto resolved = deps_.registry.resolve(ref.scope, ref.name, ref.qualifier, deps_.random);
   if (!resolved) co_return refuse(function_not_found(ref.arn()));
+  if (is_managed(*resolved->version) && awaits_init(*resolved->version)) {
+    FunctionRef exact{ref.scope, ref.name, resolved->version->version};
+    auto there = co_await wait_initialised(std::move(exact), deadline);
+    if (!there) co_return refuse(from(there.error()));
+    resolved = deps_.registry.resolve(ref.scope, ref.name, ref.qualifier, deps_.random);
+    if (!resolved) co_return refuse(function_not_found(ref.arn()));
+  }
   if (auto ready = check_initialised(*resolved->version); !ready) {
     co_return refuse(from(ready.error()));
   }

@@ -39,17 +39,16 @@ io::Task<Result<>> Service::start() {
   std::vector<FunctionRef> uninitialised;
   deps_.registry.for_each([this, &unsettled, &uninitialised](const Function& function) {
     if (!require_settled(function)) unsettled.push_back({function.scope, function.name, {}});
-    if (std::ranges::any_of(function.versions,
-                            [](const auto& item) { return awaits_snapshot(item.second); })) {
-      uninitialised.push_back({function.scope, function.name, {}});
-    }
+    bool awaits = false;
+    function.for_each_version([&](const Version& version) { awaits |= awaits_init(version); });
+    if (awaits) uninitialised.push_back({function.scope, function.name, {}});
     note_reservation(function.scope, function.name);
     follow_provisioned(function.scope, function.name);
   });
   for (const FunctionRef& ref : unsettled) settle_later(ref);
   for (const FunctionRef& ref : uninitialised) {
     if (const Function* function = deps_.registry.find(ref.scope, ref.name)) {
-      snapshot_later(*function);
+      initialise_later(*function);
     }
   }
   if (sources_) sources_->start();
@@ -169,7 +168,7 @@ io::Task<void> Service::settle(FunctionRef ref) {
     bool created = version.state == functions::State::pending;
     if (!created && version.update_status != functions::UpdateStatus::in_progress) return;
     bool good = problem.empty();
-    bool waits = good && awaits_snapshot(version);
+    bool waits = good && awaits_init(version);
     if (created && !waits)
       version.state = good ? functions::State::active : functions::State::failed;
     if (!waits) {
@@ -193,7 +192,7 @@ io::Task<void> Service::settle(FunctionRef ref) {
   }
   settled_.wake_all();
   if (const Function* settled = deps_.registry.find(ref.scope, ref.name)) {
-    snapshot_later(*settled);
+    initialise_later(*settled);
   }
 }
 

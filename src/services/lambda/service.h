@@ -296,10 +296,12 @@ class Service final : public guard::ResourcePolicies {
   // Waits until a just created function has settled.
   io::Task<Result<>> wait_active(FunctionRef ref, Deadline deadline);
   io::Task<Result<invoke::Runnable>> runnable(FunctionRef ref, functions::Resolved resolved);
-  // SnapStart (snap_start.cc): runs the init of every version that waits for that.
-  void snapshot_later(const Function& function);
-  io::Task<void> make_snapshot(FunctionRef version);
-  io::Task<Result<invoke::Snapshot>> take_snapshot(FunctionRef version);
+  // Likewise until a version's init has ended (snap_start.cc).
+  io::Task<Result<>> wait_initialised(FunctionRef version, Deadline deadline);
+  // Runs the init of every version that waits for that.
+  void initialise_later(const Function& function);
+  io::Task<void> initialise(FunctionRef version);
+  io::Task<Result<invoke::Snapshot>> run_init(FunctionRef version);
   void forget_version(const Scope& scope, const Version& version);
   std::vector<std::string> code_in_use() const;  // hashes of packages and images
   io::Task<Result<>> collect_packages(Duration grace);
@@ -363,7 +365,7 @@ class Service final : public guard::ResourcePolicies {
   std::unique_ptr<EventSources> sources_;
   FunctionTarget target_{*this};
   bool collecting_ = false;
-  std::set<std::string> snapshotting_;  // versions whose init runs, by ARN
+  std::set<std::string> initialising_;  // versions whose init runs, by ARN
   std::map<Scope, std::map<FunctionName, int>> reserved_;
   // What invoke/ was told to keep, by version.
   std::map<std::pair<Scope, FunctionName>,

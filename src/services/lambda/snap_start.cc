@@ -1,5 +1,6 @@
-// SnapStart: a published version's init runs when it is published. The version is Pending until
-// invoke/ has what its environments are made from.
+// Inits ahead of calls: of versions with SnapStart, and of those on capacity providers (Lambda
+// Managed Instances), the init runs when they are published. Such a version is Pending until
+// invoke/ has what its environments are made from, or its first environment.
 #include "services/lambda/snap_start.h"
 
 #include "base/limits.h"
@@ -34,6 +35,10 @@ bool supports_snap_start(std::string_view runtime) {
 
 // The API's reason codes for an init that failed.
 std::string_view reason_code(std::string_view error_type) {
+  if (error_type == "TooManyExtensions") return "FunctionError.TooManyExtensions";
+  if (error_type == "PermissionDenied") return "FunctionError.PermissionDenied";
+  if (error_type.starts_with("Extension.")) return "FunctionError.ExtensionInitError";
+  if (error_type == "Runtime.InvalidWorkingDir") return "FunctionError.InvalidWorkingDirectory";
   if (error_type == "Sandbox.Timedout") return "FunctionError.InitTimeout";
   if (error_type == "Runtime.InvalidEntrypoint") return "FunctionError.InvalidEntryPoint";
   if (error_type == "Runtime.OutOfMemory") return "FunctionError.InitResourceExhausted";
@@ -67,43 +72,56 @@ ApiResult<void> check_snap_start(const functions::Version& version) {
   return {};
 }
 
-bool awaits_snapshot(const functions::Version& version) {
-  return version.snap_start && version.version != "$LATEST" &&
-         version.state == functions::State::pending;
+bool awaits_init(const functions::Version& version) {
+  bool early = version.snap_start || (is_managed(version) && !is_deactivated(version));
+  return early && version.version != "$LATEST" && version.state == functions::State::pending;
 }
 
-void await_snapshot(functions::Version& version) {
-  if (!version.snap_start) return;
+void await_init(functions::Version& version) {
+  if (!version.snap_start && (!is_managed(version) || is_deactivated(version))) return;
   version.state = functions::State::pending;
   version.state_reason = "The function is being created.";
   version.state_reason_code = "Creating";
 }
 
-void Service::snapshot_later(const Function& function) {
+void Service::initialise_later(const Function& function) {
   if (function.latest.state == functions::State::pending) return;  // settle() comes here again
-  for (const auto& [number, version] : function.versions) {
-    if (!awaits_snapshot(version)) continue;
+  function.for_each_version([&](const Version& version) {
+    if (!awaits_init(version)) return;
     FunctionRef ref{function.scope, function.name, version.version};
-    if (snapshotting_.insert(ref.arn()).second) tasks_.spawn(make_snapshot(std::move(ref)));
+    if (initialising_.insert(ref.arn()).second) tasks_.spawn(initialise(std::move(ref)));
+  });
+}
+
+io::Task<Result<>> Service::wait_initialised(FunctionRef ref, Deadline deadline) {
+  while (true) {
+    auto version = require_version(ref);
+    if (!version || !awaits_init(**version)) co_return Result<>{};
+    CO_TRY(io::to_result(co_await settled_.park(deadline, tasks_.stop_token()),
+                         "the version to be initialised"));
   }
 }
 
-io::Task<void> Service::make_snapshot(FunctionRef ref) {
+io::Task<void> Service::initialise(FunctionRef ref) {
   std::string key = ref.arn();
-  auto made = co_await take_snapshot(ref);
-  snapshotting_.erase(key);
+  std::string identity;
+  if (auto version = require_version(ref)) identity = pool_key(ref.scope, **version, false);
+  auto made = co_await run_init(ref);
+  initialising_.erase(key);
   // A server that stops leaves the version as it is: the next start goes on with it.
   if (!made && made.error().kind == ErrorKind::cancelled) co_return;
-  if (!made) log::error("lambda", "no snapshot of {}: {}", key, made.error().message);
+  if (!made) log::error("lambda", "no init of {}: {}", key, made.error().message);
   auto updated = co_await change(ref, [&](Function& function) -> ApiResult<void> {
-    auto found = function.versions.find(std::stoi(ref.qualifier));
-    if (found == function.versions.end() || !awaits_snapshot(found->second)) return {};
-    Version& version = found->second;
-    bool good = made && made->error_type.empty();
+    Version* found = published_of(function, ref.qualifier);
+    if (found == nullptr || found->state != functions::State::pending) return {};
+    Version& version = *found;
+    // $LATEST.PUBLISHED may have been published anew.
+    if (pool_key(ref.scope, version, false) != identity) return {};
+    bool good = is_deactivated(version) || (made && made->error_type.empty());
     version.state = good ? functions::State::active : functions::State::failed;
     version.state_reason.clear();
     version.state_reason_code.clear();
-    if (!made) {
+    if (!good && !made) {
       version.state_reason = made.error().message;
       version.state_reason_code = "InternalError";
     } else if (!good) {
@@ -117,9 +135,11 @@ io::Task<void> Service::make_snapshot(FunctionRef ref) {
     log::error("lambda", "cannot settle {}: {}", key, updated.error().message);
   }
   settled_.wake_all();
+  const Function* function = updated ? deps_.registry.find(ref.scope, ref.name) : nullptr;
+  if (function != nullptr) initialise_later(*function);
 }
 
-io::Task<Result<invoke::Snapshot>> Service::take_snapshot(FunctionRef ref) {
+io::Task<Result<invoke::Snapshot>> Service::run_init(FunctionRef ref) {
   CO_TRY_ASSIGN(auto resolved,
                 deps_.registry.resolve(ref.scope, ref.name, ref.qualifier, deps_.random));
   CO_TRY_ASSIGN(auto ready, co_await runnable(ref, resolved));

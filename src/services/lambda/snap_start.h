@@ -10,9 +10,10 @@ namespace mayfly::lambda {
 // with Lambda SnapStart"). A version without it always passes.
 ApiResult<void> check_snap_start(const functions::Version& version);
 
-// A published version whose init has not been run yet; calls of it are refused.
-bool awaits_snapshot(const functions::Version& version);
-// A version that is being published becomes one, where the function has SnapStart.
-void await_snapshot(functions::Version& version);
+// A published version whose init is run ahead of its calls, and has not ended yet. Of one with
+// SnapStart calls are refused, of one on a capacity provider they wait.
+bool awaits_init(const functions::Version& version);
+// A version that is being published becomes one, where its function has it so.
+void await_init(functions::Version& version);
 
 }  // namespace mayfly::lambda

@@ -129,8 +129,8 @@ io::Task<RawResponse> Service::run_url(RawRequest request, FunctionRef ref,
   }
   if (request.method == "HEAD") answer.body.clear();
   auto cors = cors_headers(url.cors_json, request);
-  if (!cors.empty()) {
-    // The URL's own rules replace what the function says about CORS.
+  if (has_cors(url.cors_json)) {
+    // The URL's own rules replace what the function says about CORS, also where they allow nothing.
     std::erase_if(answer.headers, [](const auto& header) {
       return lower(header.first).starts_with("access-control-");
     });

@@ -257,6 +257,25 @@ TEST_CASE("CORS: preflights never reach the function, answers carry the URL's ru
   answer = serve(house, plain);
   CHECK(header(answer, "access-control-allow-origin") == "https://a.example.com");
   CHECK(header(answer, "access-control-expose-headers") == "x-b");
+  plain.headers[0].second = "https://evil.test";
+  CHECK(header(serve(house, plain), "access-control-allow-origin") == "");
+}
+
+TEST_CASE("CORS: without rules of the URL's the function answers, preflights as well") {
+  House house;
+  auto in = open_url();
+  in.set_cors(model::Cors());
+  std::string host = with_url(house, in);
+  permit_everyone(house);
+  house.invoker.answer = answers(
+      "{\"statusCode\":204,\"headers\":{\"Access-Control-Allow-Origin\":\"*\"},\"body\":\"\"}");
+  RawRequest ask = get(host);
+  ask.method = "OPTIONS";
+  ask.headers = {{"Origin", "https://a.example.com"}, {"Access-Control-Request-Method", "GET"}};
+  auto answer = serve(house, ask);
+  CHECK(answer.status == 204);
+  CHECK(header(answer, "access-control-allow-origin") == "*");
+  CHECK(house.invoker.requests.size() == 1);
 }
 
 TEST_CASE("a URL that cannot run") {

@@ -37,9 +37,35 @@ CUSTOM = {"bootstrap": (
     "curl -s http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/next > /dev/null\n"
     "sleep 1000\n")}
 MEMORY = {"lambda_function.py": (
+    "import socket\n"
     "kept = []\n"
+    "def grow():\n"
+    "    while True:\n        kept.append(b'x' * (1 << 20))\n"
+    "def lambda_handler(event, context):\n    if event.get('quick'):\n        return 1\n"
+    "    here = socket.create_server(('127.0.0.1', 8124))\n"
+    "    grow()\n")}
+NODE_MEMORY = {"index.js": (
+    "const kept = [];\n"
+    "function grow() { for (;;) kept.push(Buffer.alloc(1 << 20, 1)); }\n"
+    "exports.handler = async () => grow();\n")}
+# The heap alone keeps within the limit; with buffers outside of it it does not.
+JAVA_MEMORY = (
+    "import java.nio.ByteBuffer;\nimport java.util.*;\n"
+    "public class Memory {\n"
+    "  static List<Object> kept = new ArrayList<>();\n"
+    "  static void grow() {\n"
+    "    for (int i = 0; i < 250; i++) kept.add(new byte[1 << 20]);\n"
+    "    for (;;) kept.add(ByteBuffer.allocateDirect(1 << 20));\n"
+    "  }\n"
+    "  public String handle(String event) { grow(); return event; }\n}\n")
+CUSTOM_MEMORY = {"bootstrap": (
+    "#!/bin/sh\n"
+    "curl -s http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/next > /dev/null\n"
+    "exec /usr/bin/python3 -c \"b'x' * (1 << 30)\"\n")}
+CHILD_MEMORY = {"lambda_function.py": (
+    "import subprocess\n"
     "def lambda_handler(event, context):\n"
-    "    while True:\n        kept.append(bytearray(1 << 20))\n")}
+    "    return subprocess.run(['python3', '-c', 'b\"x\" * (1 << 30)']).returncode\n")}
 
 
 class Autopsy(Compat):
@@ -145,12 +171,57 @@ class Autopsy(Compat):
         self.assertEqual(record["reason"], "timeout")
         self.assertTrue(any("inner_loop" in line for line in record["stacks"]), record)
 
-    def test_out_of_memory(self):
-        name = self.create(runtime=self.runtime("python"), files=MEMORY, Timeout=20)
-        body, _ = self.invoke(name)
+    def out_of_memory(self, name, payload=None):
+        body, answer = self.invoke(name, payload, LogType="Tail")
         if body.get("errorType") != "Runtime.OutOfMemory":
-            self.skipTest("this machine enforces no memory limit")
-        self.assertRegex(self.autopsy(name), r"out of memory\nmemory\n  limit 128 MB, peak \d+ MB")
+            self.skipTest(f"this machine enforces no memory limit: {body}")
+        self.assertEqual(answer["FunctionError"], "Unhandled")
+        self.assertIn("Runtime exited with error: signal: killed", body["errorMessage"])
+        self.assertRegex(log_tail(answer), r"Max Memory Used: (12[5-9]|51[0-9]) MB")
+        text = self.autopsy(name)
+        self.assertRegex(text, r"out of memory\nmemory\n  limit \d+ MB, peak \d+ MB")
+        return text
+
+    def test_out_of_memory(self):
+        for more in ({}, {"Environment": {"Variables": {"MAYFLY_FORK": "off"}}}):
+            with self.subTest(more):
+                name = self.create(runtime=self.runtime("python"), files=MEMORY, Timeout=20, **more)
+                self.assertEqual(self.invoke(name, {"quick": True})[0], 1)
+                text = self.out_of_memory(name)
+                self.assertRegex(text, r'File "/var/task/lambda_function.py", line \d in grow')
+                self.assertRegex(text, r"tcp 127\.0\.0\.1:8124 listening")
+                self.assertRegex(text, r"peak was \d+ MB in call 1")
+                self.assertEqual(self.invoke(name, {"quick": True})[0], 1)
+
+    def test_node_out_of_memory(self):
+        name = self.create(runtime=self.runtime("nodejs"), files=NODE_MEMORY, Timeout=20,
+                           handler="index.handler")
+        self.assertRegex(self.out_of_memory(name), r"grow.*/var/task/index.js:\d")
+
+    def test_java_out_of_memory(self):
+        runtime = self.runtime("java")
+        if not shutil.which("javac"):
+            self.skipTest("no javac here")
+        with tempfile.TemporaryDirectory() as folder:
+            source = pathlib.Path(folder, "Memory.java")
+            source.write_text(JAVA_MEMORY)
+            subprocess.run(["javac", "-d", folder, str(source)], check=True)
+            files = {path.name: path.read_bytes() for path in pathlib.Path(folder).glob("*.class")}
+        name = self.create(runtime=runtime, files=files, handler="Memory::handle", Timeout=20,
+                           MemorySize=512)
+        self.assertIn("at Memory.grow(Memory.java:", self.out_of_memory(name, "x"))
+
+    def test_custom_runtime_out_of_memory(self):
+        if not pathlib.Path("/usr/bin/python3").exists():
+            self.skipTest("no python on this machine")
+        name = self.create(runtime="provided.al2023", files=CUSTOM_MEMORY, handler="x", Timeout=20)
+        self.assertRegex(self.out_of_memory(name), r"python3\S* \d+: 1\d\d MB")
+
+    def test_a_child_out_of_memory_leaves_the_function(self):
+        name = self.create(runtime=self.runtime("python"), files=CHILD_MEMORY, Timeout=20)
+        body, answer = self.invoke(name)
+        if answer.get("FunctionError") or body != -9:
+            self.skipTest(f"this machine enforces no memory limit: {body}")
 
     def test_turned_off_for_a_function(self):
         name = self.create(runtime=self.runtime("python"), files=PYTHON_BUSY, Timeout=1,

@@ -313,6 +313,32 @@ class Extensions(Compat):
         self.assertEqual(self.heard(name, "platform.start")["record"]["requestId"], body["request"])
         self.assertEqual(self.heard(name, "function")["record"], "the function says hello")
 
+    def test_the_restore_of_a_version_with_snap_start(self):
+        name = self.listening(runtime="python3.12", SnapStart={"ApplyOn": "PublishedVersions"},
+                              files={"lambda_function.py": (
+                                  "import time\n"
+                                  "from snapshot_restore_py import register_after_restore\n"
+                                  "@register_after_restore\n"
+                                  "def again():\n    time.sleep(0.2)\n"
+                                  "def lambda_handler(event, context):\n    return 1\n")})
+        client = self.client()
+        version = client.publish_version(FunctionName=name)["Version"]
+        client.get_waiter("published_version_active").wait(
+            FunctionName=name, Qualifier=version, WaiterConfig={"Delay": 0.05, "MaxAttempts": 600})
+        self.assertEqual(self.invoke(name, Qualifier=version)[0], 1)
+        start = self.heard(name, "platform.restoreStart")
+        self.assertEqual((start["record"]["functionName"], start["record"]["functionVersion"]),
+                         (name, version))
+        self.assertEqual(self.heard(name, "platform.restoreRuntimeDone")["record"],
+                         {"status": "success"})
+        report = self.heard(name, "platform.restoreReport")
+        self.assertEqual(report["record"]["status"], "success")
+        self.assertGreaterEqual(report["record"]["metrics"]["durationMs"], 200)
+        init = self.heard(name, "platform.initRuntimeDone")
+        self.assertEqual(init["record"]["initializationType"], "snap-start")
+        self.assertLessEqual(init["time"], start["time"])
+        self.assertLess(start["time"], report["time"])
+
     def test_json_logs_are_objects(self):
         name = self.listening(LoggingConfig={"LogFormat": "JSON"}, files={"lambda_function.py": (
             "import logging\n"

@@ -128,7 +128,7 @@ class ImageTest(Compat):
         self.assertEqual(found["cwd"], "/app")
         self.assertEqual(found["uid"], 993)
         self.assertEqual(set(found["root"]) - {"lib", "lib64"}, {
-            "app", "bin", "dev", "etc", "proc", "tmp", "usr", "w"})
+            "app", "bin", "dev", "etc", "mnt", "proc", "tmp", "usr", "w"})
         self.assertEqual(found["writes"]["/tmp/x"], "written")
         for path in ("/app/x", "/x", "/dev/x"):
             self.assertRegex(found["writes"][path], "Read-only file system|Permission denied")
@@ -274,6 +274,47 @@ class ImageTest(Compat):
                      FunctionName=zipped, ImageConfig={"Command": ["x"]})
         self.refused("InvalidParameterValueException", client.put_runtime_management_config,
                      FunctionName=function, UpdateRuntimeOn="FunctionUpdate")
+        signing = client.create_code_signing_config(AllowedPublishers={
+            "SigningProfileVersionArns": [
+                "arn:aws:signer:us-east-1:000000000000:/signing-profiles/release/AbCdEfGhIj"]})
+        arn = signing["CodeSigningConfig"]["CodeSigningConfigArn"]
+        unsigned = "Code signing is not supported for functions created with container images."
+        for call, more in ((client.put_function_code_signing_config, {"CodeSigningConfigArn": arn}),
+                           (client.get_function_code_signing_config, {}),
+                           (client.delete_function_code_signing_config, {})):
+            self.assertEqual(unsigned, self.refused("InvalidParameterValueException", call,
+                                                    FunctionName=function, **more))
+        self.assertEqual(unsigned, self.refused(
+            "InvalidParameterValueException", client.create_function, FunctionName=self.name(),
+            PackageType="Image", Role=harness.ROLE, Code={"ImageUri": name},
+            CodeSigningConfigArn=arn))
+
+    def test_file_systems(self):
+        arn = "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-" + "1" * 17
+        name, _ = self.bring(self.python_image(Layer().directory("mnt/there")))
+        plain, _ = self.bring(self.python_image())
+        for number, (image, place) in enumerate(((name, "/mnt/there"), (name, "/mnt/made"),
+                                                 (plain, "/mnt/made"))):
+            function, created = self.deploy(image, FileSystemConfigs=[
+                {"Arn": arn, "LocalMountPath": place}])
+            self.assertEqual(created["FileSystemConfigs"], [{"Arn": arn, "LocalMountPath": place}])
+            found, _ = self.invoke(function, {
+                "write": [f"{place}/{number}", "/mnt/x"],
+                "read": [f"{place}/{earlier}" for earlier in range(number)]})
+            self.assertEqual(found["writes"][f"{place}/{number}"], "written", found)
+            self.assertRegex(found["writes"]["/mnt/x"], "Read-only file system|Permission denied")
+            self.assertEqual(set(found["reads"].values()) - {"x"}, set())
+        # One of a zip sees the same folder.
+        zipped = self.create(FileSystemConfigs=[{"Arn": arn, "LocalMountPath": "/mnt/data"}],
+                             files={"lambda_function.py": (
+                                 "import os\ndef lambda_handler(event, context):\n"
+                                 "    return sorted(os.listdir('/mnt/data'))\n")})
+        self.assertEqual(self.invoke(zipped)[0], ["0", "1", "2"])
+        # And an update takes it away.
+        self.client().update_function_configuration(FunctionName=function, FileSystemConfigs=[])
+        self.client().get_waiter("function_updated_v2").wait(FunctionName=function)
+        found, _ = self.invoke(function, {"read": ["/mnt/made/0"]})
+        self.assertRegex(found["reads"]["/mnt/made/0"], "No such file")
 
     def test_images_that_are_not_there(self):
         client = self.client()

@@ -331,6 +331,7 @@ class Providers(Managed):
         client.publish_version(FunctionName=name, PublishTo="LATEST_PUBLISHED")
         which = {"FunctionName": name, "Qualifier": "$LATEST.PUBLISHED"}
         bounds = {"MinExecutionEnvironments": 2, "MaxExecutionEnvironments": 2}
+        self.eventually(lambda: client.get_function_configuration(**which)["State"] == "Active")
         put = client.put_function_scaling_config(FunctionScalingConfig=bounds, **which)
         self.assertEqual(put["FunctionState"], "Active")
         got = client.get_function_scaling_config(**which)
@@ -368,6 +369,46 @@ class Providers(Managed):
         for thread in threads:
             thread.join()
         self.assertEqual(sorted(codes), ["run", "run", "throttled"])
+
+
+    def test_a_version_whose_init_fails_is_failed(self):
+        client = self.client()
+        arn = self.provider()["CapacityProviderArn"]
+        language = next((one for one in ("nodejs", "python") if one in self.languages), None)
+        if language is None:
+            self.skipTest("neither Node.js nor Python here")
+        runtime = self.languages[language][0]
+        bad, good = ({"index.mjs": "throw new RangeError('no luck');"},
+                     {"index.mjs": "export const handler = async () => 1;"})
+        if language == "python":
+            bad, good = ({"index.py": "raise IndexError('no luck')"},
+                         {"index.py": "def handler(event, context):\n    return 1\n"})
+        name = self.create(runtime=runtime, handler="index.handler", files=bad, MemorySize=2048,
+                           CapacityProviderConfig={"LambdaManagedInstancesCapacityProviderConfig": {
+                               "CapacityProviderArn": arn}})
+        for to, version in ((None, "1"), ("LATEST_PUBLISHED", "$LATEST.PUBLISHED")):
+            more = {"PublishTo": to} if to else {}
+            made = client.publish_version(FunctionName=name, **more)
+            self.assertEqual((made["Version"], made["State"]), (version, "Pending"))
+
+            def settled():
+                got = client.get_function_configuration(FunctionName=name, Qualifier=version)
+                return got if got["State"] != "Pending" else None
+            got = self.eventually(settled)
+            self.assertEqual((got["State"], got["StateReasonCode"]),
+                             ("Failed", "FunctionError.RuntimeInitError"))
+            self.assertIn("no luck", got["StateReason"])
+            said = self.refused("ResourceConflictException", client.invoke, FunctionName=name,
+                                Qualifier=version)
+            self.assertIn("currently in the following state: Failed", said)
+        # The next one is good, and a call at once waits for its init.
+        client.update_function_code(FunctionName=name, ZipFile=make_zip(good))
+        self.updated(name)
+        client.publish_version(FunctionName=name, PublishTo="LATEST_PUBLISHED")
+        body, answer = self.invoke(name)
+        self.assertEqual((body, answer["ExecutedVersion"]), (1, "$LATEST.PUBLISHED"))
+        got = client.get_function_configuration(FunctionName=name, Qualifier="$LATEST.PUBLISHED")
+        self.assertEqual(got["State"], "Active")
 
 
 def load_tests(loader, _tests, _pattern):

@@ -136,3 +136,32 @@ while True:
         "http://127.0.0.1:8080/events", data=data, headers={"X-Stand-In": "yes"})).read()
     post(API + event.headers["Lambda-Runtime-Aws-Request-Id"] + "/response", reply)
 """
+
+# Requests to /meet… are answered when eight of them are inside; /break ends its connection.
+MEETING = """
+import json, os, threading, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+meeting = threading.Barrier(8, timeout=15)
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length).decode()
+        if self.path.startswith("/meet"):
+            meeting.wait()
+        if self.path == "/break":
+            self.close_connection = True
+            return
+        if self.path == "/slow":
+            time.sleep(1)
+        out = json.dumps({"path": self.path, "body": body, "pid": os.getpid()}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(out)))
+        self.end_headers()
+        self.wfile.write(out)
+    do_POST = do_GET
+    def log_message(self, *arguments):
+        pass
+ThreadingHTTPServer(("127.0.0.1", 8080), Handler).serve_forever()
+"""

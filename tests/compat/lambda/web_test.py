@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import harness  # noqa: E402
 import images  # noqa: E402
 from harness import Compat  # noqa: E402
-from web_servers import FLASK, GO, NODE, SERVER, STAND_IN  # noqa: E402
+from web_servers import FLASK, GO, MEETING, NODE, SERVER, STAND_IN  # noqa: E402
 
 ADAPTER = "arn:aws:lambda:us-east-1:753240598075:layer:LambdaAdapterLayerX86:26"
 WRAPPER = {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap"}
@@ -388,6 +388,42 @@ class WebTest(Compat):
         for thread in threads:
             thread.join()
         self.assertEqual(failures, [])
+
+    def test_several_calls_at_one_time(self):
+        files = {"bootstrap": "#!/bin/sh\ncd /var/task && exec /usr/bin/python3 meeting.py\n",
+                 "meeting.py": MEETING}
+        name = self.create("provided.al2023", files, "none", Timeout=20, Environment={
+            "Variables": {"AWS_LWA_PORT": "8080", "MAYFLY_MAX_CONCURRENCY": "8"}})
+        host = self.url(name)
+        for number in range(3):  # the connections are used again
+            found = self.at_once([(host, "POST", f"/meet/{number}-{{n}}", f"body {{n}}")
+                                  for _ in range(8)])
+            for n, (status, _, body) in enumerate(found):
+                seen = json.loads(body)
+                self.assertEqual((status, seen["path"], seen["body"]),
+                                 (200, f"/meet/{number}-{n}", f"body {n}"))
+            self.assertEqual(len({json.loads(body)["pid"] for _, _, body in found}), 1)
+        # One that hangs holds up none of the others, and one that breaks fails alone.
+        found = self.at_once([(host, "GET", path, None) for path in ("/break", "/slow", "/", "/")])
+        self.assertEqual([status for status, _, _ in found], [502, 200, 200, 200])
+        big = "x" * 1000000
+        found = self.at_once([(host, "POST", "/echo-{n}", big + "{n}") for _ in range(4)])
+        for n, (_, _, body) in enumerate(found):
+            self.assertEqual(json.loads(body)["body"], big + str(n))
+
+    def at_once(self, asked):
+        """Asks all in threads of their own; answers in their order."""
+        found = [None] * len(asked)
+
+        def one(n, host, method, path, body):
+            found[n] = self.ask(host, method, path.replace("{n}", str(n)),
+                                body and body.replace("{n}", str(n)))
+        threads = [threading.Thread(target=one, args=(n, *each)) for n, each in enumerate(asked)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return found
 
     # --- the adapter itself, and who is none of its functions
 

@@ -40,12 +40,11 @@ public final class Main {
                     shape(error));
             System.exit(1);
         }
-        if (Hooks.wanted())
-            Hooks.run(channel);
+        int restored = Hooks.wanted() ? Hooks.run(channel) : 0;
         try {
             String most = System.getenv("AWS_LAMBDA_MAX_CONCURRENCY");
             channel.several = most != null;
-            channel.send(Channel.READY, "", new byte[0]);
+            channel.sendReady(restored);
             if (channel.several)
                 startThreads(channel, handler, Integer.parseInt(most) - 1);
             while (true) serve(channel, handler);

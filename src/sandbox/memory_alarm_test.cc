@@ -1,0 +1,163 @@
+#include "sandbox/memory_alarm.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+
+#include "sandbox/jail_fixture_test.h"
+
+using namespace mayfly;
+using namespace mayfly::sandbox;
+using namespace mayfly::sandbox::testing;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::uint64_t limit = 64ull << 20;
+
+Spec eater(std::string megabytes) {
+  Spec spec = Jails::probe({"eat", std::move(megabytes)});
+  spec.limits.memory_bytes = limit;
+  return spec;
+}
+
+// The files of a group of cgroup v2, as the kernel would show them; but a text written over a
+// longer one leaves the rest of that.
+struct Files {
+  Files() {
+    std::string made = "/tmp/mayfly-group-XXXXXX";
+    REQUIRE(::mkdtemp(made.data()) != nullptr);
+    dir = made;
+    group.memory = {2, dir.string(), ""};
+    for (const char* name : {"memory.high", "memory.max"}) set(name, "max");
+    set("memory.events", "high 0\n");
+    set("memory.stat", "anon 1000000\ninactive_file 0\nactive_file 0\nfile 9\n");
+  }
+  ~Files() { std::filesystem::remove_all(dir); }
+  void set(const char* name, const std::string& text) const { std::ofstream(dir / name) << text; }
+  std::string get(const char* name) const {
+    std::string out;
+    std::ifstream(dir / name) >> out;
+    return out;
+  }
+  std::filesystem::path dir;
+  ControlGroup group;
+};
+
+bool told(Jails& jails, Instance& instance) {
+  return jails.loop.run_until(instance.out_of_memory());
+}
+
+}  // namespace
+
+TEST_CASE("what is out of memory is held, to be looked at, and dies when it is killed") {
+  NEEDS("memory limit");
+  Jails jails;
+  auto instance = jails.launch(eater("256"));
+  REQUIRE(instance.has_value());
+  REQUIRE(told(jails, **instance));
+  auto found = (*instance)->evidence();
+  REQUIRE(found.processes.size() == 1);
+  CHECK(found.processes[0].command == "probe");
+  CHECK(found.processes[0].resident_bytes > 50u << 20);
+  CHECK((*instance)->stats().memory_peak_bytes <= limit);
+  (*instance)->kill();
+  auto exit = jails.loop.run_until((*instance)->exited(jails.soon()));
+  REQUIRE(exit.has_value());
+  CHECK(exit->signal == SIGKILL);
+  CHECK(exit->out_of_memory);
+}
+
+TEST_CASE("what is given room goes on, and is held again at the end of it") {
+  NEEDS("memory limit");
+  Jails jails;
+  auto instance = jails.launch(eater("100"));
+  REQUIRE(instance.has_value());
+  REQUIRE(told(jails, **instance));
+  io::Stream output(jails.loop, (*instance)->take_output());
+  (*instance)->give_room();
+  CHECK(jails.wait_for(output, "ate 100\n") == "ate 100\n");
+  (*instance)->kill();
+  REQUIRE(jails.loop.run_until((*instance)->exited(jails.soon())));
+}
+
+TEST_CASE("what nobody kills is held for a moment only") {
+  NEEDS("memory limit");
+  Jails jails;
+  auto instance = jails.launch(eater("256"));
+  REQUIRE(instance.has_value());
+  REQUIRE(told(jails, **instance));
+  MonoTime held = jails.loop.now();
+  auto exit = jails.loop.run_until((*instance)->exited(jails.soon()));
+  REQUIRE(exit.has_value());
+  CHECK(exit->out_of_memory);
+  CHECK(jails.loop.now() - held >= memory_hold_time / 2);
+}
+
+TEST_CASE("of a program's children the kernel ends one, and the program goes on") {
+  NEEDS("memory limit");
+  Jails jails;
+  auto spec = eater("0");
+  spec.argv = {"/bin/sh", "-c", "/opt/probe eat 256; echo $?"};
+  auto run = jails.run(spec);
+  CHECK(run.output == "Killed\n137\n");
+  CHECK(run.exit.code == 0);
+}
+
+TEST_CASE("pages of files are no lack of memory") {
+  NEEDS("memory limit");
+  Jails jails;
+  auto file = jails.state + "/large";
+  {
+    std::ofstream out(file, std::ios::binary);
+    std::string part(1 << 20, 'x');
+    for (int i = 0; i < 150; ++i) out << part;
+  }
+  Spec spec = Jails::shell("cat /opt/large /opt/large | wc -c");
+  spec.binds = {{file, "/opt/large"}};
+  spec.limits.memory_bytes = 32ull << 20;
+  auto run = jails.run(spec);
+  CHECK(run.output == "314572800\n");
+  CHECK_FALSE(run.exit.out_of_memory);
+}
+
+TEST_CASE("one that ends by itself is told to have memory") {
+  NEEDS("memory limit");
+  Jails jails;
+  auto instance = jails.launch(eater("10"));
+  REQUIRE(instance.has_value());
+  CHECK_FALSE(told(jails, **instance));
+}
+
+TEST_CASE("on cgroup v2 the limit is where the kernel slows a group down, with room above it") {
+  Files files;
+  auto alarm = arm_memory_alarm(files.group, limit);
+  REQUIRE(alarm.fd);
+  CHECK(alarm.events == EPOLLPRI);
+  CHECK(files.get("memory.high") == std::to_string(limit));
+  CHECK(files.get("memory.max") == std::to_string(limit + memory_room_bytes));
+  take_memory_alarm(files.group, alarm.fd);
+  files.set("memory.current", std::to_string(limit - 1));
+  CHECK_FALSE(is_out_of_memory(files.group, limit));
+  files.set("memory.current", std::to_string(limit));
+  CHECK(is_out_of_memory(files.group, limit));
+  // Pages of files can be dropped.
+  files.set("memory.stat", "inactive_file 1\nactive_file 4095\n");
+  CHECK_FALSE(is_out_of_memory(files.group, limit));
+  files.set("memory.current", std::to_string(limit + 4096));
+  CHECK(is_out_of_memory(files.group, limit));
+  give_memory_room(files.group);
+  CHECK(files.get("memory.high").starts_with("max"));
+  let_kernel_kill(files.group, limit);
+  CHECK(files.get("memory.max").starts_with(std::to_string(limit)));
+}
+
+TEST_CASE("where a group has no such files, or no limit, there is no alarm") {
+  Files files;
+  CHECK_FALSE(arm_memory_alarm(files.group, 0).fd);
+  std::filesystem::remove(files.dir / "memory.high");
+  CHECK_FALSE(arm_memory_alarm(files.group, limit).fd);
+  CHECK(files.get("memory.max") == "max");
+  files.group.memory.version = 1;
+  CHECK_FALSE(arm_memory_alarm(files.group, limit).fd);
+  CHECK_FALSE(arm_memory_alarm({}, limit).fd);
+}
