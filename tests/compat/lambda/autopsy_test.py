@@ -62,6 +62,19 @@ CUSTOM_MEMORY = {"bootstrap": (
     "#!/bin/sh\n"
     "curl -s http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/next > /dev/null\n"
     "exec /usr/bin/python3 -c \"b'x' * (1 << 30)\"\n")}
+CALLS_MEMORY = {"lambda_function.py": (
+    "import socket, threading\n"
+    "def send(to):\n    while True:\n        to.sendall(b'x' * 65536)\n"
+    "def lambda_handler(event, context):\n"
+    "    if event['how'] == 'read':\n"
+    "        return {'length': len(open('/dev/zero', 'rb').read(1 << 30))}\n"
+    "    if event['how'] == 'write':\n"
+    "        file = open('/tmp/x', 'wb')\n"
+    "        return {'length': sum(file.write(b'x' * (1 << 20)) for _ in range(1024))}\n"
+    "    one, other = socket.socketpair()\n"
+    "    threading.Thread(target=send, args=(one,), daemon=True).start()\n"
+    "    kept = [other.recv(1 << 20) for _ in range(100000)]\n"
+    "    return {'length': len(kept)}\n")}
 CHILD_MEMORY = {"lambda_function.py": (
     "import subprocess\n"
     "def lambda_handler(event, context):\n"
@@ -216,6 +229,16 @@ class Autopsy(Compat):
             self.skipTest("no python on this machine")
         name = self.create(runtime="provided.al2023", files=CUSTOM_MEMORY, handler="x", Timeout=20)
         self.assertRegex(self.out_of_memory(name), r"python3\S* \d+: 1\d\d MB")
+
+    def test_out_of_memory_in_a_system_call(self):
+        """There the kernel makes nobody wait, and the call fails; but no function sees it."""
+        name = self.create(runtime=self.runtime("python"), files=CALLS_MEMORY, Timeout=20,
+                           MemorySize=256, EphemeralStorage={"Size": 2048})
+        for how in ("read", "write", "receive") * 2:
+            body, _ = self.invoke(name, {"how": how})
+            if "length" in body:
+                self.skipTest(f"this machine enforces no memory limit: {body}")
+            self.assertEqual(body["errorType"], "Runtime.OutOfMemory", (how, body))
 
     def test_a_child_out_of_memory_leaves_the_function(self):
         name = self.create(runtime=self.runtime("python"), files=CHILD_MEMORY, Timeout=20)
