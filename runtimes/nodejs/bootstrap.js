@@ -16,8 +16,8 @@ const log = require('./log.js');
 const loader = require('./loader.js');
 const trace = require('./trace.js');
 
-const BEFORE_EXIT = Symbol.for('aws.lambda.beforeExit');
 const nothing = () => {};
+let beforeExit = nothing; // called when the event loop is empty
 
 let generation = 0; // of the function's identifier: nodejs20.x is 20
 // Identifiers from nodejs24.x on have no callbacks and no context.done any more.
@@ -104,7 +104,7 @@ class Callbacks {
   begin() {
     if (this.finished || this.call.answered) return false;
     this.finished = true;
-    global[BEFORE_EXIT] = nothing;
+    beforeExit = nothing;
     return true;
   }
 
@@ -120,8 +120,8 @@ class Callbacks {
       this.done(error, value);
     } else if (this.begin()) {
       // The answer waits until the event loop is empty.
-      global[BEFORE_EXIT] = () => {
-        global[BEFORE_EXIT] = nothing;
+      beforeExit = () => {
+        beforeExit = nothing;
         setImmediate(() => reply(value));
       };
     }
@@ -177,7 +177,7 @@ function callbackContext(callbacks, event) {
 }
 
 function onLoopEmpty() {
-  global[BEFORE_EXIT] = nothing;
+  beforeExit = nothing;
   if (handlerIsAsync || promisesOnly) failInvocation(new errors.NodeJsExit());
   else reply(null); // a plain function that never called back answers null
 }
@@ -187,7 +187,7 @@ function runBuffered(event) {
   const succeed = (value) => callbacks.done(null, value);
   const fail = (error) => callbacks.done(error ?? 'handled', null);
   try {
-    global[BEFORE_EXIT] = onLoopEmpty;
+    beforeExit = onLoopEmpty;
     const payload = JSON.parse(event.payload);
     const value = promisesOnly
       ? handler(payload, promiseContext(event))
@@ -209,13 +209,13 @@ function runBuffered(event) {
 // it says otherwise; so does the end of the call.
 function finishStreaming(call, context) {
   const end = () => {
-    global[BEFORE_EXIT] = nothing;
+    beforeExit = nothing;
     if (call.answered) return;
     channel.send(channel.RESPONSE);
     call.answered = true;
     scheduleNext();
   };
-  if (context.callbackWaitsForEmptyEventLoop) global[BEFORE_EXIT] = () => setImmediate(end);
+  if (context.callbackWaitsForEmptyEventLoop) beforeExit = () => setImmediate(end);
   else end();
 }
 
@@ -226,10 +226,10 @@ async function runStreaming(event) {
   const unfinished = () => new Error('Response stream is not finished.');
   const fail = (error) => {
     if (call.answered) return;
-    global[BEFORE_EXIT] = nothing;
+    beforeExit = nothing;
     failInvocation(error);
   };
-  global[BEFORE_EXIT] = () => fail(unfinished());
+  beforeExit = () => fail(unfinished());
   try {
     const context = streamContext(event);
     const value = handler(JSON.parse(event.payload), stream, context);
@@ -272,7 +272,7 @@ process.on('uncaughtException', (error) => fatal('Uncaught Exception', error, 12
 process.on('unhandledRejection', (reason, promise) =>
   fatal('Unhandled Promise Rejection', new errors.UnhandledPromiseRejection(reason, promise), 128),
 );
-process.on('beforeExit', () => global[BEFORE_EXIT]());
+process.on('beforeExit', () => beforeExit());
 
 function configure() {
   const { env } = process;
@@ -289,10 +289,10 @@ function configure() {
 async function loadHandler() {
   // A top-level await that never settles leaves an empty event loop: the code Node.js itself
   // ends with then.
-  global[BEFORE_EXIT] = () => process.exit(13);
+  beforeExit = () => process.exit(13);
   const root = process.env.LAMBDA_TASK_ROOT || process.cwd();
   handler = await loader.load(root, process.env._HANDLER || '');
-  global[BEFORE_EXIT] = nothing;
+  beforeExit = nothing;
   handlerIsAsync = handler.constructor?.name === 'AsyncFunction';
   handlerStreams = loader.streams(handler);
   const several = process.env.AWS_LAMBDA_MAX_CONCURRENCY !== undefined;
@@ -353,7 +353,6 @@ function serveConcurrently() {
 }
 
 async function start() {
-  global[BEFORE_EXIT] = nothing;
   await template?.begin(channel, { rehearse, configure, loader });
   if (template?.kind === 'generic') await template.park(channel);
   configure();

@@ -35,6 +35,12 @@ const WATCHED_CALLS = 64;
 
 const input = Buffer.allocUnsafeSlow(64 * 1024);
 const output = Buffer.allocUnsafeSlow(64 * 1024);
+// Numbers are read and written through views, which check no argument.
+const viewOf = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+const inputView = viewOf(input);
+const outputView = viewOf(output);
+let lastFrame = input; // that was read, with the view of it
+let lastView = inputView;
 const now = performance.now.bind(performance);
 const wallClock = Date.now;
 let begin = 0; // [begin, end) of input is received and not yet used
@@ -93,7 +99,7 @@ function nextFrame() {
     end += readSome(input, end);
   }
   const at = begin;
-  const size = HEAD + input.readUInt32LE(at);
+  const size = HEAD + inputView.getUint32(at, true);
   if (size <= end - at) {
     begin += size;
     return { frame: input, at, size };
@@ -185,24 +191,29 @@ function nextEvent() {
 
 // What an INVOKE says, which lies at [head, head + size) of the buffer.
 function readEvent(frame, head, size) {
+  if (frame !== lastFrame) {
+    lastFrame = frame;
+    lastView = viewOf(frame);
+  }
+  const view = lastView;
   const fixed = head + HEAD;
   const ends = head + size;
-  let deadline = frame.readInt32LE(fixed + 4) * 0x100000000 + frame.readUInt32LE(fixed);
-  const flags = frame.readUInt16LE(fixed + 14);
+  let deadline = view.getInt32(fixed + 4, true) * 0x100000000 + view.getUint32(fixed, true);
+  const flags = view.getUint16(fixed + 14, true);
   if ((flags & AHEAD) !== 0) deadline += wallClock();
   let at = fixed + INVOKE_HEAD;
   const take = (length) => (length === 0 ? '' : frame.utf8Slice(at, (at += length)));
-  const idBytes = frame.readUInt16LE(fixed + 8);
-  const arnBytes = frame.readUInt16LE(fixed + 10);
+  const idBytes = view.getUint16(fixed + 8, true);
+  const arnBytes = view.getUint16(fixed + 10, true);
   // In one piece. Characters are bytes, but perhaps in the header, which is the last of them.
-  const labels = take(idBytes + arnBytes + frame.readUInt16LE(fixed + 12));
+  const labels = take(idBytes + arnBytes + view.getUint16(fixed + 12, true));
   return {
     deadline,
     requestId: labels.substring(0, idBytes),
     arn: labels.substring(idBytes, idBytes + arnBytes),
     trace: labels.substring(idBytes + arnBytes),
-    clientContext: take(frame.readUInt32LE(fixed + 16)),
-    identity: take(frame.readUInt32LE(fixed + 20)),
+    clientContext: take(view.getUint32(fixed + 16, true)),
+    identity: take(view.getUint32(fixed + 20, true)),
     tenant: flags > AHEAD ? take(flags >>> 1) : undefined,
     payload: take(ends - at),
   };
@@ -240,19 +251,21 @@ function send(type, label = '', body = '') {
   // A UTF-16 unit becomes three bytes of UTF-8 at the most.
   let size = start + (isText ? body.length * 3 : body.length);
   if (isText && size > output.length) size = start + Buffer.byteLength(body);
-  const out = size <= output.length ? output : Buffer.allocUnsafeSlow(size);
+  const fits = size <= output.length;
+  const out = fits ? output : Buffer.allocUnsafeSlow(size);
+  const view = fits ? outputView : viewOf(out);
   if (!bare) {
-    out.writeUInt16LE(labelBytes, HEAD);
+    view.setUint16(HEAD, labelBytes, true);
     if (labelBytes > 0) out.utf8Write(label, HEAD + 2);
   }
   const bodyBytes = isText ? (body === '' ? 0 : out.utf8Write(body, start)) : body.copy(out, start);
-  out.writeUInt32LE(start - HEAD + bodyBytes, 0);
+  view.setUint32(0, start - HEAD + bodyBytes, true);
   const micros = answers ? busyMicros() : 0;
   const named = answers || type === STREAM || type === STREAM_END;
   // READY: it can open pipes.
-  out.writeUInt32LE(named ? sequence : type === READY ? 1 : 0, 8);
-  if (native !== null && answers && out === output) {
-    out.writeUInt32LE(type + micros * 256, 4);
+  view.setUint32(8, named ? sequence : type === READY ? 1 : 0, true);
+  if (native !== null && answers && fits) {
+    view.setUint32(4, type + micros * 256, true);
     const unread = native.answer(to, start + bodyBytes);
     if (unread < 0) process.exit(0); // the host has gone
     held = unread !== 0;
@@ -263,7 +276,7 @@ function send(type, label = '', body = '') {
     held = native.unread();
     flags = held ? KNOWS_OUTPUT | OUTPUT_UNREAD : KNOWS_OUTPUT;
   }
-  out.writeUInt32LE(type + flags + micros * 256, 4);
+  view.setUint32(4, type + flags + micros * 256, true);
   writeAll(out, start + bodyBytes);
 }
 

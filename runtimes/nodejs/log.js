@@ -25,6 +25,13 @@ const levels = {
   FATAL: { name: 'FATAL', rank: 6, bits: 0x18 },
 };
 
+let requestId; // of the event under way
+Object.defineProperty(global, REQUEST_ID, {
+  get: () => requestId,
+  set: (id) => (requestId = id),
+  configurable: true,
+});
+
 let json = false;
 let threshold = levels.TRACE;
 let frameFd = Number.NaN;
@@ -124,11 +131,11 @@ module.exports = {
   patchConsole,
   error,
   setRequest(id, tenantId) {
-    global[REQUEST_ID] = id;
+    requestId = id;
     tenant = tenantId;
   },
   forgetRequest() {
-    delete global[REQUEST_ID];
+    requestId = undefined;
     tenant = undefined;
   },
 };

@@ -142,7 +142,42 @@ def _encoder():
     # Up to python3.11 answers are ASCII with \u escapes.
     generation = os.environ.get("AWS_EXECUTION_ENV", "").rpartition("python3.")[2]
     ascii_only = generation.isdigit() and int(generation) < 12
-    return json.JSONEncoder(ensure_ascii=ascii_only, default=_json_default).encode
+    whole = json.JSONEncoder(ensure_ascii=ascii_only, default=_json_default)
+    return _prepared(whole) or whole.encode
+
+
+def _prepared(encoder):
+    """What encoder.encode() makes anew for each value, made once; None for an interpreter whose
+    json is made in another way."""
+    try:
+        from json import encoder as parts
+
+        texts = parts.c_encode_basestring
+        if encoder.ensure_ascii:
+            texts = parts.c_encode_basestring_ascii
+        marks = {}  # of what encloses the value under way
+        chunks = parts.c_make_encoder(
+            marks,
+            encoder.default,
+            texts,
+            None,
+            encoder.key_separator,
+            encoder.item_separator,
+            False,
+            False,
+            True,
+        )
+
+        def encode(value):
+            try:
+                return "".join(chunks(value, 0))
+            finally:
+                marks.clear()
+
+        probe = {"a": [1, 2.5, None, "\u00e9", float("inf")], "b": {}}
+        return encode if encode(probe) == encoder.encode(probe) else None
+    except Exception:  # pylint: disable=broad-except
+        return None
 
 
 _encode = _encoder()
@@ -192,7 +227,18 @@ class _NoBuffer:
         self.stream.flush()
 
 
+_scan = json.JSONDecoder().scan_once
+
+
 def _unmarshal(payload):
+    # JSON in UTF-8 without space around it, as nearly all is.
+    try:
+        text = payload.decode()
+        value, end = _scan(text, 0)
+        if end == len(text):
+            return value
+    except Exception:  # pylint: disable=broad-except
+        pass  # said below
     try:
         return json.loads(payload)
     except Exception as error:

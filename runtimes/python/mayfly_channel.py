@@ -14,6 +14,7 @@ _INVOKE = struct.Struct("<qHHHHII")
 _LABEL = struct.Struct("<H")
 _TEXTS = _HEAD.size + _INVOKE.size
 _CHUNK = 64 * 1024
+_RECORD = 4096  # of a pipe of events: io::RecordPipe::record_max_bytes
 _MICROS_MAX = 0xFFFFFF
 _LONG_MICROS = 100
 _WATCHED_CALLS = 64
@@ -29,6 +30,7 @@ class Channel:
         os.set_blocking(descriptor, True)
         os.set_inheritable(descriptor, False)  # not for what the function starts
         self._rest = b""  # received and not yet used
+        self._chunk = _CHUNK  # read at one time
         self._sequence = 0
         self._received = 0
         self._unread = None  # with pipes: whether output or log lines lie unread
@@ -70,6 +72,7 @@ class Channel:
         if not ancillary:
             os._exit(0)  # the host has gone
         self._from, self._to = struct.unpack("2i", ancillary[0][2])
+        self._chunk = _RECORD
         # Woken by the first of several events, this thread is not to run before the host has
         # written the others. What it starts is as ever.
         try:
@@ -113,9 +116,9 @@ class Channel:
         return micros
 
     def _frame(self):
-        frame = self._rest or self._read(_CHUNK)
+        frame = self._rest or self._read(self._chunk)
         while len(frame) < _HEAD.size:
-            frame += self._read(_CHUNK)
+            frame += self._read(self._chunk)
         length, kind, self._sequence = _HEAD.unpack_from(frame)
         end = _HEAD.size + length
         if len(frame) < end:
@@ -125,7 +128,7 @@ class Channel:
                 parts.append(self._read(missing))
                 missing -= len(parts[-1])
             frame = b"".join(parts)
-        self._rest = frame[end:]
+        self._rest = frame[end:] if len(frame) > end else b""
         return kind, frame, end
 
     def _event(self):
@@ -136,8 +139,9 @@ class Channel:
                 continue
             if kind == ELSEWHERE:
                 pipe, self._from = self._from, self._socket
+                self._chunk = _CHUNK
                 kind, frame, end = self._frame()
-                self._from = pipe
+                self._from, self._chunk = pipe, _RECORD
             if kind != INVOKE:
                 raise RuntimeError("unexpected frame of type %d from the host" % kind)
             if not self._held or not frame[_HEAD.size + 14] & _AHEAD:
@@ -162,10 +166,12 @@ class Channel:
         identity_at = client_at + n_client
         tenant_at = identity_at + n_identity
         at = tenant_at + (flags >> 1)
+        # In one piece: characters are bytes, but perhaps in the header, which is the last of them.
+        labels = frame[_TEXTS:client_at].decode()
         parts = (
-            frame[_TEXTS:arn_at].decode(),
-            frame[arn_at:trace_at].decode(),
-            frame[trace_at:client_at].decode(),
+            labels[:n_id],
+            labels[n_id : n_id + n_arn],
+            labels[n_id + n_arn :],
             frame[client_at:identity_at].decode() if n_client else "",
             frame[identity_at:tenant_at].decode() if n_identity else "",
             frame[tenant_at:at].decode() if flags > _AHEAD else None,

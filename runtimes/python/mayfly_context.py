@@ -55,9 +55,6 @@ def read_variables():
     _FUNCTION = tuple(get("AWS_LAMBDA_FUNCTION_" + name) for name in ("MEMORY_SIZE", "VERSION"))
 
 
-_NO_IDENTITY = {"cognito_identity_id": None, "cognito_identity_pool_id": None}
-
-
 class LambdaContext:
     def __init__(self, request_id, client_context, identity, deadline_ms, arn, tenant):
         self.aws_request_id = request_id
@@ -99,29 +96,32 @@ class LambdaContext:
         )
 
 
-def make(request_id, client, identity, deadline_ms, arn, tenant, fault):
-    def parse(text, name):
-        try:
-            return json.loads(text)
-        except Exception as error:
-            raise fault(
-                "Runtime.LambdaContextUnmarshalError",
-                "Unable to parse %s JSON: %s" % (name, error),
-            )
+def _parse(text, name, fault):
+    try:
+        return json.loads(text)
+    except Exception as error:
+        raise fault(
+            "Runtime.LambdaContextUnmarshalError",
+            "Unable to parse %s JSON: %s" % (name, error),
+        )
 
-    client_context = None
-    if client:
-        values = parse(client, "Client Context")
-        client_context = ClientContext(values)
-        if client_context.client is not None:
-            client_context.client = Client(client_context.client)
-    ids = _NO_IDENTITY
+
+def _client_context(client, fault):
+    context = ClientContext(_parse(client, "Client Context", fault))
+    if context.client is not None:
+        context.client = Client(context.client)
+    return context
+
+
+_new_identity = CognitoIdentity.__new__
+
+
+def make(request_id, client, identity, deadline_ms, arn, tenant, fault):
+    who = _new_identity(CognitoIdentity)
+    who.cognito_identity_id = who.cognito_identity_pool_id = None
+    context = _client_context(client, fault) if client else None
     if identity:
-        given = parse(identity, "Cognito Identity")
-        ids = {
-            "cognito_identity_id": given.get("cognitoIdentityId"),
-            "cognito_identity_pool_id": given.get("cognitoIdentityPoolId"),
-        }
-    return LambdaContext(
-        request_id, client_context, CognitoIdentity(ids), deadline_ms, arn, tenant
-    )
+        given = _parse(identity, "Cognito Identity", fault)
+        who.cognito_identity_id = given.get("cognitoIdentityId")
+        who.cognito_identity_pool_id = given.get("cognitoIdentityPoolId")
+    return LambdaContext(request_id, context, who, deadline_ms, arn, tenant)

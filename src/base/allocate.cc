@@ -25,27 +25,27 @@ namespace {
 constexpr std::size_t step = 16;
 constexpr std::size_t largest = 2048;
 constexpr std::size_t kept_bytes = std::size_t{16} * 1024;
-constexpr unsigned kept_most = 256;
+constexpr std::size_t kept_most = 256;
 
 struct Node {
   Node* next;
 };
 struct Kept {
   Node* first;
-  unsigned count;
+  std::size_t room;  // for so many more
 };
-// Trivial, so that reaching it costs nothing; Reaper empties it.
+// Trivial, so that reaching it costs nothing; Reaper empties it. There is no room before the thread
+// has a Reaper, nor after it.
 struct Cache {
   std::array<Kept, largest / step + 1> sizes;
-  bool watched;  // a Reaper will come
-  bool over;     // … and has been there
+  bool watched;
 };
 constinit thread_local Cache cache{};
 
 struct Reaper {
   ~Reaper() {
-    cache.over = true;
     for (auto& kept : cache.sizes) {
+      kept.room = 0;
       while (kept.first != nullptr) {
         Node* node = kept.first;
         kept.first = node->next;
@@ -55,13 +55,16 @@ struct Reaper {
   }
 };
 
-void watch() {
+[[gnu::noinline]] void watch() {
   cache.watched = true;
   thread_local Reaper reaper;
   static_cast<void>(&reaper);
+  for (std::size_t at = 1; at < cache.sizes.size(); ++at) {
+    cache.sizes[at].room = std::min(kept_most, kept_bytes / (at * step));
+  }
 }
 
-void* take_new(std::size_t size) {
+[[gnu::noinline]] void* take_new(std::size_t size) {
   while (true) {
     if (void* fresh = std::malloc(size); fresh != nullptr) return fresh;
     auto* handler = std::get_new_handler();
@@ -77,18 +80,22 @@ void* take(std::size_t size) {
   if (kept.first == nullptr) return take_new(at == 0 ? step : at * step);
   Node* node = kept.first;
   kept.first = node->next;
-  --kept.count;
+  ++kept.room;
   return node;
+}
+
+[[gnu::noinline]] void give_up(void* gone) noexcept {
+  std::free(gone);
+  if (!cache.watched) watch();
 }
 
 // `at` counts what surely fits into it, in steps.
 void keep(void* gone, std::size_t at) noexcept {
-  if (at > largest / step || cache.over) return std::free(gone);
+  if (at > largest / step) return std::free(gone);
   auto& kept = cache.sizes[at];
-  if (kept.count >= kept_most || kept.count * at * step >= kept_bytes) return std::free(gone);
-  if (!cache.watched) watch();
+  if (kept.room == 0) return give_up(gone);
   kept.first = new (gone) Node{kept.first};
-  ++kept.count;
+  --kept.room;
 }
 
 void give(void* gone) noexcept {

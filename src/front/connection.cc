@@ -1,6 +1,8 @@
 #include "front/connection.h"
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "io/send_now.h"
 #include "wire/text.h"
@@ -100,6 +102,7 @@ io::Task<bool> Connection::fill(Deadline deadline) {
 
 // true: a head is there. false: the client is gone or was silent.
 io::Task<std::expected<bool, http1::Refusal>> Connection::read_head() {
+  if (!head_bytes_.empty()) std::vector<char>().swap(head_bytes_);
   if (begin_ > 0) {
     std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
     end_ -= begin_;
@@ -199,7 +202,12 @@ io::Task<std::expected<void, http1::Refusal>> Connection::read_chunks(Body& body
   }
   // What follows the body is the next request: back into the connection's buffer.
   std::size_t left = filled - used;
-  if (buffer_.size() < begin_ + left) buffer_.resize(begin_ + left);
+  if (buffer_.size() < begin_ + left) {
+    // Views of the head point into the bytes there were.
+    std::vector<char> wider(begin_ + left);
+    std::ranges::copy(buffer_, wider.begin());
+    head_bytes_ = std::exchange(buffer_, std::move(wider));
+  }
   std::memcpy(buffer_.data() + begin_, chunk.data() + used, left);
   end_ = begin_ + left;
   co_return std::expected<void, http1::Refusal>{};

@@ -71,6 +71,7 @@ class Connection final : private Exchange {
   std::stop_token stop_;
   // [begin_, end_) is read and not used. The head stays at [0, begin_) while its request runs.
   std::vector<char> buffer_;
+  std::vector<char> head_bytes_;  // with the head of the request, where buffer_ had to grow
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::size_t reserved_ = 0;  // of gauges_.body_bytes

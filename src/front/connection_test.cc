@@ -63,6 +63,23 @@ TEST_CASE("chunked requests, and the request behind them") {
   CHECK(client.ended);
 }
 
+TEST_CASE("what follows a chunked body may be more than the connection's buffer holds") {
+  World world;
+  Client client(world);
+  client.send("POST /2015-03-31/functions/first/invocations HTTP/1.1\r\nHost: localhost\r\n" +
+              dev_auth("lambda") + "Transfer-Encoding: chunked\r\n\r\n");
+  std::string rest = "3\r\nabc\r\n0\r\n\r\n";
+  std::vector<std::string> expected{"first:abc"};
+  for (int i = 0; i < 40; ++i) {
+    std::string body = fmt::format("{}", i);
+    rest += invoke_request(body);
+    expected.push_back("f:" + body);
+  }
+  client.send(rest);
+  client.settle();
+  CHECK(world.invoked == expected);
+}
+
 TEST_CASE("Connection: close and HTTP/1.0 end the connection after the answer") {
   World world;
   Client closing(world);

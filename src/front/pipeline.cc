@@ -1,5 +1,7 @@
 #include "front/pipeline.h"
 
+#include <cstring>
+
 #include "front/render.h"
 #include "front/resource.h"
 #include "wire/sigv4.h"
@@ -111,12 +113,15 @@ struct Pipeline::Trip {
 };
 
 void PooledRandom::fill(std::span<std::byte> out) {
-  for (std::byte& byte : out) {
+  while (!out.empty()) {
     if (used_ == block_.size()) {
       source_.fill(block_);
       used_ = 0;
     }
-    byte = block_[used_++];
+    std::size_t part = std::min(out.size(), block_.size() - used_);
+    std::memcpy(out.data(), block_.data() + used_, part);
+    used_ += part;
+    out = out.subspan(part);
   }
 }
 

@@ -92,6 +92,8 @@ class ResourcePolicies {
  public:
   virtual ~ResourcePolicies() = default;
   virtual std::vector<PolicyStatement> statements(std::string_view resource_arn) = 0;
+  // False: none of them is a denial, whatever the resource.
+  virtual bool may_deny(std::string_view /*resource_arn*/) { return true; }
 };
 
 struct Question {

@@ -119,6 +119,11 @@ std::vector<PolicyStatement> PoliciesByService::statements(std::string_view reso
                                 : owner->second->statements(resource_arn);
 }
 
+bool PoliciesByService::may_deny(std::string_view resource_arn) {
+  auto owner = owners_.find(split_arn(resource_arn).part[2]);
+  return owner != owners_.end() && owner->second->may_deny(resource_arn);
+}
+
 Verdict evaluate(std::span<const PolicyStatement> statements, const Question& question) {
   Verdict out = Verdict::no_match;
   for (const auto& statement : statements) {
@@ -127,6 +132,13 @@ Verdict evaluate(std::span<const PolicyStatement> statements, const Question& qu
     out = Verdict::allow;
   }
   return out;
+}
+
+bool may_as_account(const Question& question) {
+  const api::Caller& caller = question.caller;
+  bool of_account =
+      caller.kind == Kind::root || caller.kind == Kind::user || caller.kind == Kind::role_session;
+  return of_account && caller.account == question.resource_account;
 }
 
 Decision decide(std::span<const PolicyStatement> statements, const Question& question) {
@@ -140,12 +152,10 @@ Decision decide(std::span<const PolicyStatement> statements, const Question& que
   Verdict verdict = evaluate(statements, question);
   if (verdict == Verdict::deny) return refused("with an explicit deny in a resource-based policy");
   if (verdict == Verdict::allow) return {true, {}};
-  bool of_account =
-      caller.kind == Kind::root || caller.kind == Kind::user || caller.kind == Kind::role_session;
-  if (of_account && caller.account == question.resource_account) return {true, {}};
+  if (may_as_account(question)) return {true, {}};
+  bool known = caller.kind != Kind::anonymous;
   return refused(fmt::format("because no {}-based policy allows the {} action",
-                             of_account || caller.kind == Kind::service ? "resource" : "identity",
-                             question.action));
+                             known ? "resource" : "identity", question.action));
 }
 
 }  // namespace mayfly::guard

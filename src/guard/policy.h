@@ -16,6 +16,7 @@ class PoliciesByService final : public ResourcePolicies {
  public:
   void add(std::string service, ResourcePolicies& owner) { owners_[std::move(service)] = &owner; }
   std::vector<PolicyStatement> statements(std::string_view resource_arn) override;
+  bool may_deny(std::string_view resource_arn) override;
 
  private:
   std::map<std::string, ResourcePolicies*, std::less<>> owners_;
@@ -28,6 +29,8 @@ Verdict evaluate(std::span<const PolicyStatement> statements, const Question& qu
 // The fifth part of an ARN, or empty.
 std::string_view account_of(std::string_view arn);
 
+// The resource is the caller's account's, which is enough where nothing denies it.
+bool may_as_account(const Question& question);
 Decision decide(std::span<const PolicyStatement> statements, const Question& question);
 
 }  // namespace mayfly::guard

@@ -54,6 +54,48 @@ TEST_CASE("without a policy an account rules over its own resources alone") {
         "policy allows the lambda:InvokeFunction action");
 }
 
+namespace {
+
+class Owner final : public ResourcePolicies {
+ public:
+  explicit Owner(bool denies) : denies_(denies) {}
+  std::vector<PolicyStatement> statements(std::string_view) override {
+    ++asked;
+    return {};
+  }
+  bool may_deny(std::string_view) override { return denies_; }
+  int asked = 0;
+
+ private:
+  bool denies_;
+};
+
+}  // namespace
+
+TEST_CASE("whether a denial is possible is the owner's to say, and nobody's where there is none") {
+  Owner allows(false);
+  Owner denies(true);
+  PoliciesByService all;
+  all.add("lambda", allows);
+  all.add("sqs", denies);
+  CHECK_FALSE(all.may_deny(function));
+  CHECK(all.may_deny("arn:aws:sqs:us-east-1:111111111111:q"));
+  CHECK_FALSE(all.may_deny("arn:aws:logs:us-east-1:111111111111:log-group:g"));
+  CHECK_FALSE(all.may_deny("*"));
+}
+
+TEST_CASE("who rules over a resource as its account") {
+  auto may = [](const api::Caller& who) {
+    return may_as_account(
+        {who, "lambda:InvokeFunction", function, AccountId("111111111111"), {}, {}});
+  };
+  CHECK(may(root));
+  CHECK_FALSE(may(stranger));
+  CHECK_FALSE(may(session));
+  CHECK_FALSE(may(s3));
+  CHECK_FALSE(may(nobody));
+}
+
 TEST_CASE("principals") {
   struct Case {
     const char* principal;

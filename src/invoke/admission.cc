@@ -40,8 +40,15 @@ Admission::Function& Admission::function_of(const Runnable& runnable) {
   return by_function_[runnable.concurrency_key];
 }
 
+Admission::Account& Admission::account_of(const Scope& scope) {
+  if (last_account_ == nullptr || last_account_->first != scope) {
+    last_account_ = &*by_scope_.try_emplace(scope).first;
+  }
+  return last_account_->second;
+}
+
 Result<> Admission::request(const Scope& scope) {
-  return take_request(by_scope_[scope], clock_.platform());
+  return take_request(account_of(scope), clock_.platform());
 }
 
 Result<> Admission::take_request(Account& account, WallTime now) {
@@ -61,7 +68,7 @@ Result<> Admission::take_requests(const Runnable& runnable, Function& function, 
 
 Result<Admission::Ticket> Admission::enter(const Runnable& runnable, InvocationType type) {
   Function& function = function_of(runnable);
-  Account& account = by_scope_[runnable.scope];
+  Account& account = account_of(runnable.scope);
   if (type == InvocationType::request_response) TRY(take_requests(runnable, function, account));
   const auto& reserved = runnable.reserved_concurrency;
   if (reserved && function.running >= *reserved) {
@@ -95,7 +102,7 @@ Result<> Admission::grow(const Runnable& runnable) {
 }
 
 void Admission::leave(const Runnable& runnable, Ticket ticket) {
-  if (ticket == Ticket::shared) --by_scope_[runnable.scope].shared;
+  if (ticket == Ticket::shared) --account_of(runnable.scope).shared;
   if (ticket == Ticket::provisioned) {
     auto covered = provisioned_.find(runnable.pool_key);
     if (--covered->second == 0) provisioned_.erase(covered);

@@ -62,6 +62,7 @@ class Admission {
     TokenBucket environments;
   };
   Function& function_of(const Runnable& runnable);
+  Account& account_of(const Scope& scope);
   Result<> take_requests(const Runnable& runnable, Function& function, Account& account);
   Result<> take_request(Account& account, WallTime now);
 
@@ -71,6 +72,7 @@ class Admission {
   std::unordered_map<std::string, Function, Hash, std::equal_to<>> by_function_;
   std::unordered_map<std::string, int> provisioned_;  // running in provisioned concurrency, by pool
   std::map<Scope, Account> by_scope_;
+  std::pair<const Scope, Account>* last_account_ = nullptr;  // of by_scope_, whose rows stay
 };
 
 }  // namespace mayfly::invoke

@@ -301,16 +301,11 @@ std::uint32_t Environment::send_ahead(const Request& request) {
 
 io::Task<Result<guest::InvokeReply>> Environment::exchange(const Request& request,
                                                            Deadline deadline) {
-  if (auto number = number_; number != 0) {
-    auto reply = co_await channel_->take_up(number, deadline);
-    if (reply || reply.error().kind != ErrorKind::conflict) co_return reply;
-    number_ = 0;
-  }
   put_on_wire(request, wire_);
   auto wall_deadline = deps_.loop.clock().wall() + (deadline - deps_.loop.now());
   wire_.deadline_epoch_ms = epoch_millis(wall_deadline);
   if (extensions_) extensions_->invoke(wire_);
-  co_return co_await channel_->invoke(wire_, deadline);
+  return channel_->invoke(wire_, deadline);
 }
 
 io::Task<std::optional<Failure>> Environment::call(const Request& request, Deadline deadline,
@@ -320,7 +315,13 @@ io::Task<std::optional<Failure>> Environment::call(const Request& request, Deadl
   call_done_.reset();
   bool holds = request.effects && deps_.effects != nullptr;
   if (holds) deps_.effects->open(name_, request.effects);
-  auto reply = co_await exchange(request, deadline);
+  bool ahead = number_ != 0;
+  auto reply =
+      co_await (ahead ? channel_->take_up(number_, deadline) : exchange(request, deadline));
+  if (ahead && !reply && reply.error().kind == ErrorKind::conflict) {
+    number_ = 0;
+    reply = co_await exchange(request, deadline);
+  }
   if (holds) deps_.effects->close(name_);
   call_done_.set();
   busy_ = reply ? reply->busy : std::nullopt;

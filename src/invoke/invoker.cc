@@ -107,6 +107,8 @@ class PooledInvoker final : public Invoker {
     std::optional<Result<events::Outcome>> result;
   };
   io::Task<Result<events::Outcome>> run(std::shared_ptr<const Runnable> runnable, Request request);
+  io::Task<Result<events::Outcome>> run_within(std::shared_ptr<const Runnable> runnable,
+                                               Request request);
   io::Task<void> run_into(std::shared_ptr<Pending> pending,
                           std::shared_ptr<const Runnable> runnable, Request request);
   io::Task<void> run_streaming(std::shared_ptr<StreamedCall> call,
@@ -277,12 +279,17 @@ io::Task<void> PooledInvoker::run_into(std::shared_ptr<Pending> pending,
 
 io::Task<Result<events::Outcome>> PooledInvoker::invoke(std::shared_ptr<const Runnable> runnable,
                                                         Request request) {
-  if (closing_) co_return fail(ErrorKind::unavailable, "the server is stopping");
   if (request.event.id.empty()) request.event.id = RequestId(deps_.random.uuid4());
-  Deadline deadline = request.event.deadline;
-  if (deadline == no_deadline) co_return co_await run(std::move(runnable), std::move(request));
+  bool patient = request.event.deadline == no_deadline && !closing_;
+  return patient ? run(std::move(runnable), std::move(request))
+                 : run_within(std::move(runnable), std::move(request));
+}
+
+io::Task<Result<events::Outcome>> PooledInvoker::run_within(
+    std::shared_ptr<const Runnable> runnable, Request request) {
+  if (closing_) co_return fail(ErrorKind::unavailable, "the server is stopping");
   // The caller leaves at its deadline; the invocation goes on to its own end.
-  request.event.deadline = no_deadline;
+  Deadline deadline = std::exchange(request.event.deadline, no_deadline);
   auto pending = std::make_shared<Pending>(deps_.loop);
   abandoned_.spawn(run_into(pending, std::move(runnable), std::move(request)));
   CO_TRY(io::to_result(co_await pending->done.wait(deadline), "invocation"));

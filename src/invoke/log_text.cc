@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 
 #include "wire/json.h"
 
@@ -200,22 +201,37 @@ std::int64_t billed_millis_of(const Report& report) {
   return report.restore_duration ? out + billed_millis(*report.restore_duration) : out;
 }
 
-void append(std::string& out, std::string_view before, std::int64_t number,
-            std::string_view after) {
-  std::array<char, 24> digits{};
-  auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
-  out.append(before).append(digits.data(), end).append(after);
-}
+// The part of a REPORT that holds numbers, each with at most 32 bytes of words around it.
+class Numbers {
+ public:
+  void add(std::string_view text) {
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+  }
+  void add(std::string_view before, std::int64_t number, std::string_view after) {
+    add(before);
+    at_ = std::to_chars(at_, at_ + digits_max, number).ptr;
+    add(after);
+  }
+  // Milliseconds with two digits behind the point.
+  void add(std::string_view before, Duration time, std::string_view after) {
+    std::int64_t hundredths = (time.count() + 5'000) / 10'000;
+    add(before, hundredths / 100, ".");
+    auto behind = static_cast<int>(hundredths % 100);
+    *at_++ = static_cast<char>('0' + behind / 10);
+    *at_++ = static_cast<char>('0' + behind % 10);
+    add(after);
+  }
+  std::string_view text() const {
+    return {text_.data(), static_cast<std::size_t>(at_ - text_.data())};
+  }
 
-// Milliseconds with two digits behind the point.
-void append(std::string& out, std::string_view before, Duration time, std::string_view after) {
-  std::int64_t hundredths = (time.count() + 5'000) / 10'000;
-  auto behind = static_cast<std::size_t>(hundredths % 100);
-  append(out, before, hundredths / 100, ".");
-  out.push_back(static_cast<char>('0' + behind / 10));
-  out.push_back(static_cast<char>('0' + behind % 10));
-  out.append(after);
-}
+ private:
+  static constexpr std::size_t digits_max = 20;
+  static constexpr std::size_t numbers_max = 4;
+  std::array<char, numbers_max*(digits_max + 2 + 32)> text_;
+  char* at_ = text_.data();
+};
 
 // Of the time from the environment's start to the answer.
 double init_share(const Report& report) {
@@ -227,13 +243,15 @@ double init_share(const Report& report) {
 void append_usage(std::string& out, const Report& report) {
   if (!report.usage) return;
   const Usage& usage = *report.usage;
-  auto count = [&out](std::string_view name, std::uint64_t number) {
-    append(out, name, static_cast<std::int64_t>(number), "\t");
+  Numbers numbers;
+  auto count = [&numbers](std::string_view name, std::uint64_t number) {
+    numbers.add(name, static_cast<std::int64_t>(number), "\t");
   };
-  if (usage.cpu) append(out, "CPU: ", *usage.cpu, " ms\t");
+  if (usage.cpu) numbers.add("CPU: ", *usage.cpu, " ms\t");
   if (usage.page_faults) count("Page Faults: ", *usage.page_faults);
   count("Bytes In: ", usage.bytes_in);
   count("Bytes Out: ", usage.bytes_out);
+  out.append(numbers.text());
   if (report.init_duration) out += fmt::format("Init Share: {:.0f} %\t", 100 * init_share(report));
 }
 
@@ -259,10 +277,12 @@ std::string report_text(const Report& report) {
   std::string out;
   out.reserve(256);
   out.append("REPORT RequestId: ").append(report.request_id);
-  append(out, "\tDuration: ", report.duration, " ms");
-  append(out, "\tBilled Duration: ", billed_millis_of(report), " ms");
-  append(out, "\tMemory Size: ", std::int64_t{report.memory_mb}, " MB");
-  append(out, "\tMax Memory Used: ", std::int64_t{report.max_memory_used_mb}, " MB");
+  Numbers numbers;
+  numbers.add("\tDuration: ", report.duration, " ms");
+  numbers.add("\tBilled Duration: ", billed_millis_of(report), " ms");
+  numbers.add("\tMemory Size: ", std::int64_t{report.memory_mb}, " MB");
+  numbers.add("\tMax Memory Used: ", std::int64_t{report.max_memory_used_mb}, " MB");
+  out.append(numbers.text());
   if (report.init_duration) {
     out += fmt::format("\tInit Duration: {:.2f} ms", millis(*report.init_duration));
   }
@@ -270,7 +290,8 @@ std::string report_text(const Report& report) {
     out += fmt::format("\tRestore Duration: {:.2f} ms\tBilled Restore Duration: {} ms",
                        millis(*report.restore_duration), billed_millis(*report.restore_duration));
   }
-  out.append(status_suffix(report.status, report.error_type)).push_back('\t');
+  if (report.status != Status::success) out += status_suffix(report.status, report.error_type);
+  out.push_back('\t');
   append_usage(out, report);
   return out;
 }

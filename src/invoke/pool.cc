@@ -31,22 +31,30 @@ Pool::Pool(const Deps& deps)
   if (max_starts_ == 0) max_starts_ = std::max(4u, 2 * std::thread::hardware_concurrency());
 }
 
+Pool::Group* Pool::find_group(const Runnable& runnable) const {
+  if (last_group_ != nullptr && last_group_->runnable.get() == &runnable) return last_group_;
+  auto found = groups_.find(runnable.environments_key());
+  if (found == groups_.end()) return nullptr;
+  last_group_ = found->second.get();
+  return last_group_;
+}
+
 Pool::Group& Pool::group_of(const std::shared_ptr<const Runnable>& runnable) {
-  if (!groups_.contains(runnable->environments_key())) {
-    // Another configuration of the same version was changed into this one.
-    retire_where([&](const Runnable& other) {
-      return other.concurrency_key == runnable->concurrency_key &&
-             other.version == runnable->version && other.pool_key != runnable->pool_key;
-    });
+  if (auto* known = find_group(*runnable)) {
+    known->runnable = runnable;
+    known->retired = false;  // the same key is the same configuration
+    return *known;
   }
+  // Another configuration of the same version was changed into this one.
+  retire_where([&](const Runnable& other) {
+    return other.concurrency_key == runnable->concurrency_key &&
+           other.version == runnable->version && other.pool_key != runnable->pool_key;
+  });
   auto& slot = groups_[runnable->environments_key()];
-  if (!slot) {
-    slot = std::make_unique<Group>();
-    slot->key = runnable->environments_key();
-    slot->habits = habits_.of(runnable->concurrency_key);
-  }
+  slot = std::make_unique<Group>();
+  slot->key = runnable->environments_key();
+  slot->habits = habits_.of(runnable->concurrency_key);
   slot->runnable = runnable;
-  slot->retired = false;  // the same key is the same configuration
   return *slot;
 }
 
@@ -54,14 +62,15 @@ void Pool::forget_if_empty(Group& group) {
   if (group.idle.empty() && group.waiters.empty() && group.starting == 0 && group.queued == 0 &&
       group.busy.empty() && group.provisioned == 0) {
     group.habits->last_use = std::max(group.habits->last_use, group.pace.last_return);
+    last_group_ = nullptr;
     groups_.erase(std::string(group.key));
   }
 }
 
 Lease Pool::take_idle(const Runnable& runnable) {
-  auto found = groups_.find(runnable.environments_key());
-  if (found == groups_.end()) return nullptr;
-  Group& group = *found->second;
+  auto* found = find_group(runnable);
+  if (found == nullptr) return nullptr;
+  Group& group = *found;
   if (shares(group)) return group.waiters.empty() ? take_place(group) : nullptr;
   // Who came first goes first, and quick calls may be worth a moment of waiting.
   if (!group.idle.empty() && holds(group)) return nullptr;
@@ -231,8 +240,7 @@ void Pool::deliver(Group& group, Lease environment) {
 }
 
 void Pool::give_back(Lease environment) {
-  auto found = groups_.find(environment->runnable().environments_key());
-  Group& group = *found->second;  // a group stays while one of its environments is out
+  Group& group = *find_group(environment->runnable());  // stays while an environment is out
   if (shares(group)) return return_place(group, *environment);
   Seat seat = note_return(group, *environment);
   if (!environment->reusable()) call_back(group, seat);
@@ -240,7 +248,7 @@ void Pool::give_back(Lease environment) {
     // The guest has the next event, or has taken it: that call begins where the last one ends, so
     // that what is read of the guest meanwhile belongs to one of them.
     Waiter& next = *seat.behind.front();
-    seat.behind.pop_front();
+    seat.behind.erase(seat.behind.begin());
     environment->begin(next.request, next.number);
     hand_over(group, next, std::move(environment));
     group.busy.back().behind = std::move(seat.behind);
@@ -343,6 +351,7 @@ io::Task<void> Pool::close() {
   co_await templates_.close();
   co_await tasks_.drain(no_deadline);
   start_queue_.clear();
+  last_group_ = nullptr;
   groups_.clear();
 }
 

@@ -32,7 +32,6 @@
 // destruction.
 #pragma once
 
-#include <deque>
 #include <list>
 #include <memory>
 #include <unordered_map>
@@ -101,11 +100,11 @@ class Pool {
   // An environment at work.
   struct Seat {
     Environment* environment = nullptr;
-    MonoTime since{};            // when its call began
-    bool slow = false;           // known to be at a long call
-    std::deque<Waiter*> behind;  // their events were sent ahead, in this order
-    Lease shared = nullptr;      // an environment of several places
-    int calls = 0;               // … and those that are taken
+    MonoTime since{};               // when its call began
+    bool slow = false;              // known to be at a long call
+    std::vector<Waiter*> behind{};  // their events were sent ahead, in this order
+    Lease shared = nullptr;         // an environment of several places
+    int calls = 0;                  // … and those that are taken
   };
   // How long calls keep the guest busy, by the guest's own clock: not what they wait for a
   // processor.
@@ -147,6 +146,7 @@ class Pool {
   using StartAt = std::list<Start>::iterator;
 
   Group& group_of(const std::shared_ptr<const Runnable>& runnable);
+  Group* find_group(const Runnable& runnable) const;
   void forget_if_empty(Group& group);
   void retire_where(const std::function<bool(const Runnable&)>& is_old);
   void pump_starts();
@@ -255,6 +255,7 @@ class Pool {
   std::size_t max_starts_;
   std::size_t width_;  // environments of one function that work at one time, of quick calls
   std::unordered_map<std::string, std::unique_ptr<Group>> groups_;
+  mutable Group* last_group_ = nullptr;  // that was asked for; keys are long
   // Started and not ending, each with the room it was given.
   std::unordered_map<Environment*, std::uint64_t> live_;
   Machine machine_;

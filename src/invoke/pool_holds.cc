@@ -25,9 +25,9 @@ bool Pool::holds(const Group& group) const {
 }
 
 bool Pool::shares(const Runnable& runnable) const {
-  auto found = groups_.find(runnable.environments_key());
-  if (found == groups_.end()) return false;
-  const Group& group = *found->second;
+  const auto* found = find_group(runnable);
+  if (found == nullptr) return false;
+  const Group& group = *found;
   if (!shares(group)) return holds(group);
   auto asked = (group.starting + group.queued) * static_cast<std::size_t>(places(group));
   return group.waiters.size() < asked;

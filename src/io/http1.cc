@@ -2,6 +2,7 @@
 
 #include <llhttp.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
@@ -21,7 +22,7 @@ std::unexpected<Refusal> refuse(int status, std::string text) {
   return std::unexpected(Refusal{status, std::move(text)});
 }
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
 std::string_view trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -39,27 +40,46 @@ bool is_digits(std::string_view text) {
 
 // Characters of a Host: letters, digits and what IPv6 literals, ports and names hold.
 bool is_host(std::string_view host) {
-  for (char c : host) {
-    bool fine = (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') ||
-                std::string_view("-._:[]~%").find(c) != std::string_view::npos;
-    if (!fine) return false;
-  }
-  return true;
+  constexpr auto fine = [] {
+    std::array<bool, 256> out{};
+    for (int c = 0; c < 128; ++c) {
+      char byte = static_cast<char>(c);
+      out[static_cast<std::size_t>(c)] =
+          (byte >= '0' && byte <= '9') || (lower(byte) >= 'a' && lower(byte) <= 'z') ||
+          std::string_view("-._:[]~%").find(byte) != std::string_view::npos;
+    }
+    return out;
+  }();
+  return std::ranges::all_of(host, [&](char c) { return fine[static_cast<unsigned char>(c)]; });
 }
 
 bool is_target(std::string_view target) {
-  for (char c : target) {
+  auto fine = [](char c) {
     auto byte = static_cast<unsigned char>(c);
-    if (byte <= 0x20 || byte == 0x7f || byte >= 0x80 || c == '#') return false;
+    return byte > 0x20 && byte < 0x7f && c != '#';
+  };
+  // Eight bytes at a time. What may stand here lies between 0x21 and 0x7e: each term marks the top
+  // bit of a byte that does not, or of one above it.
+  constexpr std::uint64_t ones = 0x0101010101010101;
+  while (target.size() >= sizeof(std::uint64_t)) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, target.data(), sizeof word);
+    std::uint64_t odd = word | (word - ones * 0x21) | (word + ones) | ((word ^ ones * '#') - ones);
+    if ((odd & (ones * 0x80)) != 0 && !std::ranges::all_of(target.substr(0, sizeof word), fine)) {
+      return false;
+    }
+    target.remove_prefix(sizeof word);
   }
-  return true;
+  return std::ranges::all_of(target, fine);
 }
 
 }  // namespace
 
 std::string_view Head::field(std::string_view name) const {
   for (const auto& field : fields) {
-    if (equals_ignoring_case(field.name, name)) return field.value;
+    if (field.name.size() == name.size() && equals_ignoring_case(field.name, name)) {
+      return field.value;
+    }
   }
   return {};
 }

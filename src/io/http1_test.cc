@@ -137,6 +137,58 @@ std::vector<Hostile> hostile_heads() {
   };
 }
 
+TEST_CASE("names are compared without regard to case, and letters alone have one") {
+  auto lower = [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : int{c}; };
+  for (std::size_t size : {1u, 7u, 8u, 9u, 15u, 16u, 20u}) {
+    for (std::size_t place = 0; place < size; ++place) {
+      for (int byte = 0; byte < 256; ++byte) {
+        for (int flip : {0, 0x20, 0x01, 0x80}) {
+          std::string a(size, 'x');
+          std::string b(size, 'X');
+          a[place] = static_cast<char>(byte);
+          b[place] = static_cast<char>(byte ^ flip);
+          bool same = lower(static_cast<unsigned char>(a[place])) ==
+                      lower(static_cast<unsigned char>(b[place]));
+          if (equals_ignoring_case(a, b) != same) {
+            FAIL("byte " << byte << " flipped by " << flip << " at " << place << " of " << size);
+          }
+        }
+      }
+    }
+  }
+  CHECK(equals_ignoring_case("", ""));
+  CHECK_FALSE(equals_ignoring_case("content-length", "content-lengths"));
+}
+
+TEST_CASE("every byte that a target or a host may not have is found at every place") {
+  for (std::size_t size : {2u, 8u, 9u, 20u}) {
+    for (std::size_t place = 1; place < size; ++place) {
+      for (int byte = 0; byte < 256; ++byte) {
+        std::string text(size, 'a');
+        text[0] = '/';
+        text[place] = static_cast<char>(byte);
+        if (byte == ' ') continue;  // ends a target, and is taken off at a host's ends
+        bool target = byte > 0x20 && byte < 0x7f && byte != '#';
+        std::string request = "GET " + text + " HTTP/1.1\r\nHost: a\r\n\r\n";
+        Reader of_target(Reader::Side::requests);
+        auto read = of_target.read_head(request);
+        if ((read && *read == request.size()) != target) {
+          FAIL("byte " << byte << " at " << place << " of a target of " << size);
+        }
+        if (byte == '\t') continue;  // as a space
+        bool host = byte > 0 && byte < 128 &&
+                    (std::isalnum(byte) != 0 || std::strchr("-._:[]~%", byte) != nullptr);
+        request = "GET / HTTP/1.1\r\nHost: " + text.substr(1) + "\r\n\r\n";
+        Reader of_host(Reader::Side::requests);
+        read = of_host.read_head(request);
+        if ((read && *read == request.size()) != host) {
+          FAIL("byte " << byte << " at " << place << " of a host of " << size);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("every byte that a token or a field's value may not have is found at every place") {
   for (std::size_t size : {1u, 7u, 8u, 9u, 24u}) {
     for (std::size_t place = 0; place < size; ++place) {

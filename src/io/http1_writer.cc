@@ -9,6 +9,24 @@ namespace mayfly::io::http1 {
 
 namespace {
 
+constexpr std::uint64_t ones = 0x0101010101010101;
+
+// Eight bytes at a time.
+bool words_equal_ignoring_case(const char* left, const char* right) {
+  std::uint64_t a = 0;
+  std::uint64_t b = 0;
+  std::memcpy(&a, left, sizeof a);
+  std::memcpy(&b, right, sizeof b);
+  std::uint64_t differ = a ^ b;
+  if ((differ & ~(ones * 0x20)) != 0) return false;
+  // Where the bytes differ in this bit, they have to be letters.
+  std::uint64_t low = (a | ones * 0x20) & (ones * 0x7f);
+  std::uint64_t from_a = low + ones * (0x80 - 'a');
+  std::uint64_t beyond_z = low + ones * (0x7f - 'z');
+  std::uint64_t letters = from_a & ~beyond_z & ~a & (ones * 0x80);
+  return ((differ << 2) & ~letters) == 0;
+}
+
 // Two bytes that are not the same.
 bool differ_in_case(char a, char b) {
   auto low = static_cast<unsigned char>(a | 0x20);
@@ -19,10 +37,18 @@ bool differ_in_case(char a, char b) {
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (a[i] != b[i] && !differ_in_case(a[i], b[i])) return false;
+  constexpr std::size_t word = sizeof(std::uint64_t);
+  if (a.size() < word) {
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      if (a[i] != b[i] && !differ_in_case(a[i], b[i])) return false;
+    }
+    return true;
   }
-  return true;
+  for (std::size_t at = 0; at + word < a.size(); at += word) {
+    if (!words_equal_ignoring_case(a.data() + at, b.data() + at)) return false;
+  }
+  std::size_t last = a.size() - word;
+  return words_equal_ignoring_case(a.data() + last, b.data() + last);
 }
 
 bool is_token(std::string_view text) {
@@ -35,7 +61,6 @@ bool is_token(std::string_view text) {
 bool is_field_value(std::string_view text) {
   // Eight bytes at a time; a word with a byte below space (a tab may be one) or of the top half, or
   // with DEL, is looked at byte by byte.
-  constexpr std::uint64_t ones = 0x0101010101010101;
   auto fine = [](char c) {
     auto byte = static_cast<unsigned char>(c);
     return (byte >= 0x20 || c == '\t') && byte != 0x7f;
@@ -112,10 +137,17 @@ void Writer::request_line(std::string_view method, std::string_view target) {
 
 bool Writer::field(std::string_view name, std::string_view value) {
   if (!is_token(name) || !is_field_value(value)) return false;
-  out_ += name;
-  out_ += ": ";
-  out_ += value;
-  out_ += "\r\n";
+  std::size_t before = out_.size();
+  std::size_t size = before + name.size() + value.size() + 4;
+  out_.resize_and_overwrite(size, [&](char* text, std::size_t) {
+    char* at = text + before;
+    std::memcpy(at, name.data(), name.size());
+    at += name.size();
+    std::memcpy(at, ": ", 2);
+    if (!value.empty()) std::memcpy(at + 2, value.data(), value.size());
+    std::memcpy(text + size - 2, "\r\n", 2);
+    return size;
+  });
   return true;
 }
 

@@ -91,8 +91,15 @@ void LogStore::prune_meters() {
 
 LogStore::Target& LogStore::target_of(const Scope& scope, std::string_view group,
                                       std::string_view stream, std::int64_t now) {
-  auto known = targets_.find(TargetView{scope.account.str(), scope.region.str(), group, stream});
-  if (known != targets_.end()) return known->second;
+  TargetView view{scope.account.str(), scope.region.str(), group, stream};
+  if (last_target_ != nullptr && TargetEqual{}(view, last_target_->first)) {
+    return last_target_->second;
+  }
+  auto known = targets_.find(view);
+  if (known != targets_.end()) {
+    last_target_ = &*known;
+    return known->second;
+  }
   if (targets_.size() >= targets_kept) forget_targets();
   auto [at, made] = groups_.try_emplace(GroupKey{scope, std::string(group)});
   auto& owner = at->second;
@@ -117,6 +124,7 @@ void LogStore::plan_record(Target& target, std::int64_t due_ms) {
 void LogStore::forget_targets() {
   for (auto& [key, target] : targets_) plan_record(target, target.record_due_ms);
   targets_.clear();
+  last_target_ = nullptr;
 }
 
 void LogStore::push(const Scope& scope, std::string_view group, std::string_view stream,

@@ -1,7 +1,9 @@
 #include "telemetry/log_packing.h"
 
 #include <array>
+#include <bit>
 #include <cstdint>
+#include <cstring>
 
 namespace mayfly::telemetry {
 
@@ -20,30 +22,39 @@ constexpr std::array<std::string_view, 12> phrases{
     " MB\t\tCPU: ",      " ms\tBytes In: ",        "\tBytes Out: ",      " MB\t\tBytes In: "};
 constexpr std::size_t openings = 3;
 
-constexpr std::array<std::int8_t, 256> digits = [] {
-  std::array<std::int8_t, 256> out{};
-  out.fill(-1);
-  for (int i = 0; i < 16; ++i) {
-    out[static_cast<unsigned char>("0123456789abcdef"[i])] = static_cast<std::int8_t>(i);
-  }
-  return out;
-}();
+constexpr std::uint64_t ones = 0x0101010101010101;
 
-bool is_dash(std::size_t at) { return at == 8 || at == 13 || at == 18 || at == 23; }
+// Four bytes of eight lower-case hexadecimal digits; false where one of them is not.
+bool read_hex(const char* text, char* out) {
+  static_assert(std::endian::native == std::endian::little);
+  std::uint64_t word = 0;
+  std::memcpy(&word, text, sizeof word);
+  std::uint64_t letter = (word >> 6) & ones;  // 'a' to 'f' have this bit, '0' to '9' do not
+  std::uint64_t value = (word & (ones * 0x0f)) + letter * 9;
+  bool fine = value + ones * '0' + letter * ('a' - 10 - '0') == word &&
+              (value & (ones * 0xf0)) == 0 && (((value + ones * 6) >> 4) & ones) == letter;
+  if (!fine) return false;
+  std::uint64_t bytes = (value << 4 | value >> 8) & 0x00ff00ff00ff00ff;
+  bytes = (bytes | bytes >> 8) & 0x0000ffff0000ffff;
+  auto packed = static_cast<std::uint32_t>(bytes | bytes >> 16);
+  std::memcpy(out, &packed, sizeof packed);
+  return true;
+}
 
 // The 16 bytes of an id that stands at the front of the text; false where none does.
 bool read_id(std::string_view text, std::array<char, id_bytes>& out) {
   if (text.size() < id_chars) return false;
-  std::size_t at = 0;
-  for (char& byte : out) {
-    if (is_dash(at) && text[at++] != '-') return false;
-    int high = digits[static_cast<unsigned char>(text[at])];
-    int low = digits[static_cast<unsigned char>(text[at + 1])];
-    if ((high | low) < 0) return false;
-    byte = static_cast<char>(high << 4 | low);
-    at += 2;
-  }
-  return true;
+  if (text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-') return false;
+  std::array<char, 2 * id_bytes> digits;
+  const char* from = text.data();
+  std::memcpy(digits.data(), from, 8);
+  std::memcpy(digits.data() + 8, from + 9, 4);
+  std::memcpy(digits.data() + 12, from + 14, 4);
+  std::memcpy(digits.data() + 16, from + 19, 4);
+  std::memcpy(digits.data() + 20, from + 24, 12);
+  return read_hex(digits.data(), out.data()) && read_hex(digits.data() + 8, out.data() + 4) &&
+         read_hex(digits.data() + 16, out.data() + 8) &&
+         read_hex(digits.data() + 24, out.data() + 12);
 }
 
 void write_id(std::string& out, std::string_view bytes) {
@@ -56,8 +67,8 @@ void write_id(std::string& out, std::string_view bytes) {
 }
 
 // The number of the phrase at the front of the text, or of none.
-std::size_t phrase_at(std::string_view text, std::size_t first, std::size_t last) {
-  for (std::size_t i = first; i < last; ++i) {
+std::size_t phrase_at(std::string_view text) {
+  for (std::size_t i = openings; i < phrases.size(); ++i) {
     std::string_view phrase = phrases[i];
     // Two characters tell most of them apart.
     if (text.size() < phrase.size() || text[1] != phrase[1] || text[5] != phrase[5]) continue;
@@ -66,37 +77,57 @@ std::size_t phrase_at(std::string_view text, std::size_t first, std::size_t last
   return phrases.size();
 }
 
+// The number of the phrase that the text begins with, before an id.
+std::size_t opening_of(std::string_view text) {
+  std::size_t out = text.starts_with('S') ? 0 : text.starts_with('E') ? 1 : 2;
+  return text.starts_with(phrases[out]) ? out : phrases.size();
+}
+
+// Behind the id. Answers where what is packed ends; null for a text that cannot be packed.
+char* pack_rest(std::string_view text, std::size_t opening, char* to) {
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  // Phrases stand in the order of a REPORT, as a rule, which has none of a START's.
+  std::size_t next = opening + 1 == openings ? openings + 1 : openings;
+  while (true) {
+    while (at != end && static_cast<unsigned char>(*at) > ' ') *to++ = *at++;
+    if (at == end) return to;
+    std::string_view rest(at, end);
+    if (*at == ' ' || *at == '\t') {
+      bool guessed = next < phrases.size() && rest.starts_with(phrases[next]);
+      std::size_t phrase = guessed ? next : phrase_at(rest);
+      if (phrase < phrases.size()) {
+        *to++ = static_cast<char>(first_phrase + static_cast<int>(phrase));
+        at += phrases[phrase].size();
+        next = phrase + 1;
+        continue;
+      }
+    } else {
+      return nullptr;
+    }
+    *to++ = *at++;
+  }
+}
+
 }  // namespace
 
 bool pack_line(std::string& out, std::string_view text) {
-  if (!text.starts_with("START ") && !text.starts_with("END ") && !text.starts_with("REPORT ")) {
-    return false;
-  }
-  std::size_t opening = phrase_at(text, 0, openings);
+  std::size_t opening = opening_of(text);
   std::array<char, id_bytes> id{};
   if (opening == phrases.size() || !read_id(text.substr(phrases[opening].size()), id)) return false;
   const std::size_t before = out.size();
-  out.push_back(static_cast<char>(first_phrase + static_cast<int>(opening)));
-  out.push_back(id_mark);
-  out.append(id.data(), id.size());
-  text.remove_prefix(phrases[opening].size() + id_chars);
-  while (!text.empty()) {
-    char c = text.front();
-    std::size_t phrase =
-        c == ' ' || c == '\t' ? phrase_at(text, openings, phrases.size()) : phrases.size();
-    if (phrase < phrases.size()) {
-      out.push_back(static_cast<char>(first_phrase + static_cast<int>(phrase)));
-      text.remove_prefix(phrases[phrase].size());
-      continue;
-    }
-    if (static_cast<unsigned char>(c) < 0x20 && c != '\t') {
-      out.resize(before);
-      return false;
-    }
-    out.push_back(c);
-    text.remove_prefix(1);
-  }
-  return true;
+  bool fine = true;
+  // Nothing becomes longer by being packed.
+  out.resize_and_overwrite(before + text.size(), [&](char* bytes, std::size_t) {
+    char* at = bytes + before;
+    *at++ = static_cast<char>(first_phrase + static_cast<int>(opening));
+    *at++ = id_mark;
+    std::memcpy(at, id.data(), id.size());
+    at = pack_rest(text.substr(phrases[opening].size() + id_chars), opening, at + id.size());
+    fine = at != nullptr;
+    return fine ? static_cast<std::size_t>(at - bytes) : before;
+  });
+  return fine;
 }
 
 std::string unpack_line(std::string_view packed) {

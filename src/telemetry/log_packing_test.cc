@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cstring>
+
 #include "telemetry/log_codec.h"
 
 namespace mayfly::telemetry {
@@ -43,6 +45,21 @@ TEST_CASE("what is no such line is left alone") {
     std::string out = "before";
     CHECK_FALSE(pack_line(out, text));
     CHECK(out == "before");
+  }
+}
+
+TEST_CASE("every byte of an id that is no digit of it is found at every place") {
+  for (std::size_t place = 0; place < id.size(); ++place) {
+    for (int byte = 0; byte < 256; ++byte) {
+      std::string text = "END RequestId: " + id;
+      text[text.size() - id.size() + place] = static_cast<char>(byte);
+      bool dash = id[place] == '-';
+      bool right =
+          dash ? byte == '-' : byte > 0 && std::strchr("0123456789abcdef", byte) != nullptr;
+      std::string packed;
+      if (pack_line(packed, text) != right) FAIL("byte " << byte << " at " << place);
+      if (right) CHECK(unpack_line(packed) == text);
+    }
   }
 }
 

@@ -188,6 +188,7 @@ class LogStore {
   std::deque<Pending> pending_;
   std::uint64_t taken_ = 0;  // entries that have left the front of pending_
   std::unordered_map<TargetKey, Target, TargetHash, TargetEqual> targets_;
+  std::pair<const TargetKey, Target>* last_target_ = nullptr;  // of them: lines come in rows
   std::size_t pending_bytes_ = 0;
   std::uint64_t added_ = 0;    // lines ever
   std::uint64_t settled_ = 0;  // lines that left pending_: visible, or lost with the disk

@@ -111,11 +111,29 @@ void Telemetry::log_line(const LogLine& line) {
   logs_.add_line(line);
 }
 
+namespace {
+
+// ACCOUNT/REGION/FUNCTION
+bool is_key(std::string_view key, const Scope& scope, std::string_view function) {
+  const auto& account = scope.account.str();
+  const auto& region = scope.region.str();
+  return key.size() == account.size() + region.size() + function.size() + 2 &&
+         key.starts_with(account) && key.substr(account.size() + 1).starts_with(region) &&
+         key.ends_with(function);
+}
+
+}  // namespace
+
 Telemetry::FunctionSeries& Telemetry::series_of(const Scope& scope, std::string_view function) {
+  if (last_ != nullptr && is_key(last_->first, scope, function)) return last_->second;
   key_.assign(scope.account.str()).append("/").append(scope.region.str()).append("/");
   key_.append(function);
   auto found = functions_.find(key_);
-  if (found != functions_.end()) return found->second;
+  if (found != functions_.end()) {
+    last_ = &*found;
+    return found->second;
+  }
+  last_ = nullptr;
   if (functions_.size() >= functions_kept) functions_.clear();
   auto& running = running_.with({scope.account.str(), scope.region.str(), function});
   return functions_.emplace(key_, FunctionSeries{.running = running}).first->second;

@@ -70,6 +70,7 @@ class Telemetry final : public Observer {
   Counter& log_lines_;
   Counter& log_bytes_;
   std::unordered_map<std::string, FunctionSeries> functions_;
+  std::pair<const std::string, FunctionSeries>* last_ = nullptr;  // of them, that was asked for
   std::string key_;  // of functions_, kept for its memory
   std::vector<ApiSeries> calls_;
 };

@@ -43,17 +43,6 @@ bool read_credential(std::string_view text, Claim& claim) {
   return !parts[0].empty() && !parts[1].empty() && !parts[2].empty();
 }
 
-std::vector<std::string> read_signed_headers(std::string_view text) {
-  std::vector<std::string> out;
-  out.reserve(static_cast<std::size_t>(std::ranges::count(text, ';')) + 1);
-  while (!text.empty()) {
-    std::string_view name = text.substr(0, text.find(';'));
-    text.remove_prefix(std::min(text.size(), name.size() + 1));
-    if (!name.empty()) out.push_back(to_lower(name));
-  }
-  return out;
-}
-
 struct AuthorizationParts {
   std::string_view credential;
   std::string_view signed_headers;
@@ -85,7 +74,11 @@ Result<> read_header_claim(const Request& request, std::string_view text, Claim&
     // A Date header in the basic ISO form may stand in for X-Amz-Date, an RFC 1123 one as well.
     std::string_view date = header(request, "date");
     auto parsed = parse_rfc822(date);
-    claim.amz_date = parsed ? format_amz_date(*parsed) : std::string(date);
+    claim.amz_date = date;
+    if (parsed) {
+      claim.kept = std::make_shared<Pairs>(Pairs{{"date", format_amz_date(*parsed)}});
+      claim.amz_date = claim.kept->front().second;
+    }
   }
   std::string missing;
   if (parts.credential.empty()) {
@@ -106,13 +99,14 @@ Result<> read_header_claim(const Request& request, std::string_view text, Claim&
                     "keyid/date/region/service/term, got '{}'",
                     parts.credential));
   }
-  claim.signed_headers = read_signed_headers(parts.signed_headers);
+  claim.signed_headers = parts.signed_headers;
   claim.signature = parts.signature;
   claim.security_token = header(request, "x-amz-security-token");
   return {};
 }
 
-Result<Claim> query_claim(const Pairs& query) {
+Result<Claim> query_claim(std::shared_ptr<const Pairs> kept) {
+  const Pairs& query = *kept;
   auto get = [&](std::string_view name) {
     const std::string* value = find_pair_nocase(query, name);
     return value != nullptr ? std::string_view(*value) : std::string_view();
@@ -145,9 +139,10 @@ Result<Claim> query_claim(const Pairs& query) {
   }
   claim.expires_seconds = *expires;
   claim.amz_date = get("X-Amz-Date");
-  claim.signed_headers = read_signed_headers(get("X-Amz-SignedHeaders"));
+  claim.signed_headers = get("X-Amz-SignedHeaders");
   claim.signature = get("X-Amz-Signature");
   claim.security_token = get("X-Amz-Security-Token");
+  claim.kept = std::move(kept);
   return claim;
 }
 
@@ -200,6 +195,17 @@ std::string Scope::text() const {
   return fmt::format("{}/{}/{}/{}", date, region, service, terminator);
 }
 
+std::vector<std::string> Claim::signed_names() const {
+  std::vector<std::string> out;
+  out.reserve(static_cast<std::size_t>(std::ranges::count(signed_headers, ';')) + 1);
+  for (std::string_view rest = signed_headers; !rest.empty();) {
+    std::string_view name = rest.substr(0, rest.find(';'));
+    rest.remove_prefix(std::min(rest.size(), name.size() + 1));
+    if (!name.empty()) out.push_back(to_lower(name));
+  }
+  return out;
+}
+
 std::optional<Claim> peek_claim(const Request& request) {
   Claim claim;
   std::string_view text = header(request, "authorization");
@@ -210,7 +216,8 @@ std::optional<Claim> peek_claim(const Request& request) {
   if (request.query.find("X-Amz-Credential=") == std::string_view::npos) return std::nullopt;
   auto query = parse_query(request.query, Plus::literal);
   if (!query) return std::nullopt;
-  const std::string* credential = find_pair(*query, "X-Amz-Credential");
+  claim.kept = std::make_shared<Pairs>(*std::move(query));
+  const std::string* credential = find_pair(*claim.kept, "X-Amz-Credential");
   claim.presigned = true;
   if (credential == nullptr || !read_credential(*credential, claim)) return std::nullopt;
   return claim;
@@ -232,7 +239,7 @@ Result<std::optional<Claim>> parse_claim(const Request& request) {
       find_pair_nocase(*query, "X-Amz-Credential") == nullptr) {
     return std::nullopt;
   }
-  TRY_ASSIGN(auto claim, query_claim(*query));
+  TRY_ASSIGN(auto claim, query_claim(std::make_shared<Pairs>(*std::move(query))));
   return claim;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -44,16 +45,20 @@ struct Scope {
   std::string text() const;  // from the date on
 };
 
-// What an Authorization header or a presigned query says, not yet checked against anything.
+// What an Authorization header or a presigned query says, not yet checked against anything. Views
+// into the request, and into `kept` what is not on the wire as it is read.
 struct Claim {
   bool presigned = false;
-  std::string access_key_id;
+  std::string_view access_key_id;
   Scope scope;
-  std::string amz_date;                     // "20150830T123600Z"
-  std::vector<std::string> signed_headers;  // lower case, in the order given
-  std::string signature;
-  std::string security_token;
-  std::int64_t expires_seconds = 0;  // presigned
+  std::string_view amz_date;        // "20150830T123600Z"
+  std::string_view signed_headers;  // "host;x-amz-date"
+  std::string_view signature;
+  std::string_view security_token;
+  std::int64_t expires_seconds = 0;   // presigned
+  std::shared_ptr<const Pairs> kept;  // the query without escapes, a date in the form above
+
+  std::vector<std::string> signed_names() const;  // lower case, in the order given
 };
 
 // nullopt for a request that is not signed with SigV4. Errors: kind unauthenticated, the cloud's

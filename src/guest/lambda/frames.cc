@@ -1,5 +1,7 @@
 // The bytes of the lean protocol; see the table in lean.h.
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 #include "guest/lambda/errors.h"
 #include "guest/lambda/lean.h"
@@ -17,6 +19,14 @@ void put(std::string& out, T value) {
   for (std::size_t i = 0; i < sizeof(T); ++i) {
     out.push_back(static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i)));
   }
+}
+
+// The same into memory that has room; answers where the next value goes.
+template <class T>
+char* put(char* at, T value) {
+  static_assert(std::endian::native == std::endian::little);
+  std::memcpy(at, &value, sizeof value);
+  return at + sizeof value;
 }
 
 template <class T>
@@ -68,17 +78,20 @@ Result<> encode_invoke_head(std::string& out, const InvokeRequest& request, std:
     return fail(ErrorKind::too_large, "the event does not fit a frame");
   }
   bool ahead = when == When::ahead;
-  put(out, static_cast<std::uint32_t>(length));
-  put(out, static_cast<std::uint32_t>(FrameType::invoke));
-  put(out, sequence);
-  put(out, ahead ? std::chrono::ceil<std::chrono::milliseconds>(request.limit).count()
-                 : request.deadline_epoch_ms);
-  put(out, static_cast<std::uint16_t>(request.request_id.size()));
-  put(out, static_cast<std::uint16_t>(request.invoked_function_arn.size()));
-  put(out, static_cast<std::uint16_t>(request.trace_header.size()));
-  put(out, static_cast<std::uint16_t>(2 * request.tenant_id.size() + (ahead ? 1 : 0)));
-  put(out, static_cast<std::uint32_t>(request.client_context.size()));
-  put(out, static_cast<std::uint32_t>(request.cognito_identity.size()));
+  std::array<char, frame_head_bytes + 24> head{};
+  char* at = put(head.data(), static_cast<std::uint32_t>(length));
+  at = put(at, static_cast<std::uint32_t>(FrameType::invoke));
+  at = put(at, sequence);
+  at = put(at, ahead ? std::chrono::ceil<std::chrono::milliseconds>(request.limit).count()
+                     : request.deadline_epoch_ms);
+  at = put(at, static_cast<std::uint16_t>(request.request_id.size()));
+  at = put(at, static_cast<std::uint16_t>(request.invoked_function_arn.size()));
+  at = put(at, static_cast<std::uint16_t>(request.trace_header.size()));
+  at = put(at, static_cast<std::uint16_t>(2 * request.tenant_id.size() + (ahead ? 1 : 0)));
+  at = put(at, static_cast<std::uint32_t>(request.client_context.size()));
+  put(at, static_cast<std::uint32_t>(request.cognito_identity.size()));
+  out.reserve(out.size() + head.size() + labels);
+  out.append(head.data(), head.size());
   out += request.request_id;
   out += request.invoked_function_arn;
   out += request.trace_header;

@@ -1,8 +1,10 @@
 #include "services/lambda/lineage.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <span>
 
 namespace mayfly::lambda {
 
@@ -24,6 +26,17 @@ Digits hash_of(std::string_view arn) {
   std::uint32_t hash = 2166136261u;
   for (char c : arn) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
   return hex_of(hash);
+}
+
+// S: seconds, R: the rest of the root, P: the parent.
+constexpr std::string_view fresh_form =
+    "Root=1-SSSSSSSS-RRRRRRRRRRRRRRRRRRRRRRRR;Parent=PPPPPPPPPPPPPPPP;Sampled=0";
+
+void write_hex(char* at, std::span<const std::byte> bytes) {
+  for (std::byte byte : bytes) {
+    *at++ = "0123456789abcdef"[std::to_integer<unsigned>(byte) >> 4];
+    *at++ = "0123456789abcdef"[std::to_integer<unsigned>(byte) & 15];
+  }
 }
 
 bool read_count(std::string_view text, int& count) {
@@ -56,12 +69,16 @@ bool count_up(std::string_view list, std::string_view hash, std::string& out, in
 std::string fresh_trace(Random& random, WallTime now) {
   auto seconds = std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
   Digits digits = hex_of(static_cast<std::uint32_t>(seconds));
-  std::string out;
-  out.reserve(128);
-  out.append("Root=1-").append(digits.data(), digits.size()).append("-");
   // Two draws, each as short as identifiers are: those come from memory.
-  out.append(random.hex(12)).append(";Parent=").append(random.hex(8));
-  return out.append(";Sampled=0");
+  std::array<std::byte, 12> root;
+  std::array<std::byte, 8> parent;
+  random.fill(root);
+  random.fill(parent);
+  std::string out(fresh_form);
+  std::ranges::copy(digits, out.data() + fresh_form.find("SS"));
+  write_hex(out.data() + fresh_form.find("RR"), root);
+  write_hex(out.data() + fresh_form.find("PP"), parent);
+  return out;
 }
 
 Hop next_hop(std::string_view header, std::string_view arn, std::string_view fresh) {

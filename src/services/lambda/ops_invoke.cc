@@ -39,13 +39,16 @@ Service::Answer Service::invoke(Call& call, Record input) {
         constraint(type, "invocationType",
                    "Member must satisfy enum value set: [RequestResponse, Event, DryRun]"));
   }
-  CO_TRY_ASSIGN(Invocation ready, co_await prepare(std::move(ref), call.deadline));
+  auto ready = prepared(ref);
+  if (!ready) {
+    CO_TRY_ASSIGN(ready, co_await prepare(std::move(ref), call.deadline));
+  }
   invoke::Request request{.event = std::move(event),
-                          .invoked_arn = ready.invoked_arn,
+                          .invoked_arn = std::move(ready->invoked_arn),
                           .want_log_tail = in.log_type().value_or("") == "Tail",
                           .caller = calling_function(call)};
-  std::string version = ready.version;
-  auto outcome = co_await invoke_or_fall_back(std::move(ready), std::move(request));
+  std::string version = ready->version;
+  auto outcome = co_await invoke_or_fall_back(*std::move(ready), std::move(request));
   if (!outcome) co_return refuse(platform_error(outcome.error()));
   out.set_status_code(200);
   out.set_executed_version(outcome->executed_version.empty() ? version : outcome->executed_version);
@@ -61,9 +64,14 @@ io::Task<Result<events::Outcome>> Service::invoke_or_fall_back(Invocation ready,
                                                                invoke::Request request) {
   const auto& breaker = ready.runnable->breaker;
   if (!breaker || breaker->fallback.empty()) {
-    co_return co_await deps_.invoker.invoke(std::move(ready.runnable), std::move(request));
+    return deps_.invoker.invoke(std::move(ready.runnable), std::move(request));
   }
-  auto fallback = breaker->fallback;
+  return invoke_with_fallback(std::move(ready), std::move(request));
+}
+
+io::Task<Result<events::Outcome>> Service::invoke_with_fallback(Invocation ready,
+                                                                invoke::Request request) {
+  auto fallback = ready.runnable->breaker->fallback;
   Scope scope = ready.runnable->scope;
   invoke::Request again = request;
   auto outcome = co_await deps_.invoker.invoke(std::move(ready.runnable), std::move(request));

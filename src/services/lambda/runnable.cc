@@ -142,6 +142,18 @@ io::Task<Result<invoke::Runnable>> Service::runnable(FunctionRef ref,
   co_return out;
 }
 
+std::optional<Service::Invocation> Service::prepared(const FunctionRef& ref) const {
+  const auto* waits = deps_.registry.find(ref.scope, ref.name);
+  if (!waits || waits->latest.state == functions::State::pending) return std::nullopt;
+  auto known = prepared_.find(std::pair(ref.scope, ref.name));
+  if (known == prepared_.end()) return std::nullopt;
+  auto resolved = deps_.registry.resolve(ref.scope, ref.name, ref.qualifier, deps_.random);
+  if (!resolved || awaits_snapshot(*resolved->version)) return std::nullopt;
+  auto at = known->second.find(resolved->version->version);
+  if (at == known->second.end()) return std::nullopt;
+  return Invocation{at->second, std::move(resolved->invoked_arn), at->first};
+}
+
 io::Task<ApiResult<Service::Invocation>> Service::prepare(FunctionRef ref, Deadline deadline) {
   const auto* waits = deps_.registry.find(ref.scope, ref.name);
   if (waits && waits->latest.state == functions::State::pending) {
@@ -163,7 +175,7 @@ io::Task<ApiResult<Service::Invocation>> Service::prepare(FunctionRef ref, Deadl
   Invocation out;
   out.invoked_arn = resolved->invoked_arn;
   out.version = resolved->version->version;
-  // Warm calls find what was prepared before; a change of the function forgets it.
+  // What was prepared before; a change of the function forgets it.
   std::pair key(std::move(ref.scope), std::move(ref.name));
   auto known = prepared_.find(key);
   if (known != prepared_.end()) {

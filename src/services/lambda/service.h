@@ -97,6 +97,8 @@ class Service final : public guard::ResourcePolicies {
   io::Task<void> close_sources();
 
   std::vector<guard::PolicyStatement> statements(std::string_view resource_arn) override;
+  // AddPermission and AddLayerVersionPermission allow.
+  bool may_deny(std::string_view /*resource_arn*/) override { return false; }
   // What others push to functions. Lives as long as this.
   events::Target& target() { return target_; }
   // For it: the function of an ARN that `sender` may push to; not_found, denied, invalid.
@@ -314,9 +316,12 @@ class Service final : public guard::ResourcePolicies {
   };
   // Resolves, waits until active and prepares.
   io::Task<ApiResult<Invocation>> prepare(FunctionRef ref, Deadline deadline);
+  // The same where nothing has to be waited for, which is what warm calls find.
+  std::optional<Invocation> prepared(const FunctionRef& ref) const;
   Answer invoke_event(FunctionRef ref, events::Event event);
   // The invocation, or its fallback's while the function's circuit breaker is open.
   io::Task<Result<events::Outcome>> invoke_or_fall_back(Invocation ready, invoke::Request request);
+  io::Task<Result<events::Outcome>> invoke_with_fallback(Invocation ready, invoke::Request request);
   // For event source mappings.
   std::unique_ptr<EventSources> make_sources();
   io::Task<Result<events::Outcome>> invoke_mapped(FunctionRef ref, pump::Call call);
