@@ -54,6 +54,7 @@ class FakeFeed final : public events::Feed {
     co_return Result<>{};
   }
   struct Kept final : events::Effects {
+    Result<> hold(std::vector<events::HeldEffect>) override { return {}; }
     io::Task<Result<>> commit(std::vector<std::string> handles, std::string, std::string) override {
       committed = std::move(handles);
       if (fails) co_return fail(ErrorKind::conflict, "not ours any more");
