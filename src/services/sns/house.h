@@ -36,6 +36,7 @@ class House {
   guard::ResourcePolicies& policies() { return policies_; }
   Web& web() { return web_; }
   std::size_t waiting() const { return outbox_.waiting(); }
+  std::size_t open_breakers() const { return courier_.open_breakers(); }
 
   // Delivers what is left from before, when all targets are registered.
   void start();
@@ -43,7 +44,9 @@ class House {
   io::Task<void> close();
 
  private:
-  sns::Deps service_deps() { return {deps_.loop, deps_.random, topics_, publisher_, deps_.host}; }
+  sns::Deps service_deps() {
+    return {deps_.loop, deps_.random, topics_, publisher_, deps_.host, deps_.switchboard};
+  }
 
   Deps deps_;
   Topics topics_;

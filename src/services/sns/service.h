@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "api/operation.h"
+#include "events/switchboard.h"
 #include "services/sns/publisher.h"
 #include "services/sns/topics.h"
 
@@ -20,6 +21,7 @@ struct Deps {
   Publisher& publisher;
   // By which host clients outside reach this server, for those that came from inside a jail.
   std::function<std::string()> host;
+  const events::Switchboard& switchboard;
 };
 
 api::Service make_sns_service(const Deps& deps);
@@ -53,6 +55,9 @@ io::Task<ApiResult<void>> end_subscription(Deps deps, std::shared_ptr<const Subs
 
 // A topic has room for a filter policy, where one is given.
 ApiResult<void> check_filters(const Topic& topic, const Attributes& given);
+
+// Tags "mayfly:…" are settings: a circuit breaker for its http endpoints (courier.h).
+ApiResult<void> check_topic_tags(const Deps& deps, const std::map<std::string, std::string>& tags);
 
 // Tokens of lists: the name of the last one that was answered.
 std::string next_token(std::string_view last);
