@@ -253,9 +253,11 @@ inline constexpr int mapping_pollers_min = 200;   // MinimumPollers at the most 
 inline constexpr int mapping_pollers_max = 2000;  // … and MaximumPollers
 inline constexpr std::int64_t mapping_provisioned_per_minute = 1000;
 inline constexpr int mapping_poller_batches = 10;  // in flight, of one poller of provisioned mode
-inline constexpr std::size_t flow_held_items =
-    10'000;  // taken and waiting for their turn, a mapping
+// Flow control: what waits for its turn, of a mapping, of a pipe, of a function's events. Of its
+// events none but their keys are in memory.
+inline constexpr std::size_t flow_held_items = 10'000;
 inline constexpr std::size_t flow_held_bytes = 64 * mib;
+inline constexpr std::size_t flow_key_bytes = 256;  // longer keys are known by their hashes
 inline constexpr int flow_concurrency_max = 1000;
 inline constexpr int flow_rate_max = 1'000'000;      // of a throttle, in its period
 inline constexpr auto flow_period_max = 7 * 24h;     // of throttles and debounces

@@ -69,8 +69,9 @@ struct InvocationReport {
 
 // Steps of an asynchronous event: CloudWatch's AsyncEventsReceived, AsyncEventAge (at every start
 // of the function for it), AsyncEventsDropped (given up without success, whether or not a
-// destination hears of it) and DestinationDeliveryFailures.
-enum class AsyncStep { received, started, dropped, delivery_failed };
+// destination hears of it) and DestinationDeliveryFailures; and, beyond the cloud, `skipped`: flow
+// control ended it without a run.
+enum class AsyncStep { received, started, dropped, delivery_failed, skipped };
 struct AsyncEventReport {
   const Scope& scope;
   std::string_view function;

@@ -68,6 +68,7 @@ Result<> AsyncQueue::load() {
 
 void AsyncQueue::start(Resolver resolver) {
   resolver_ = std::move(resolver);
+  expect_returns();
   pump();
 }
 
@@ -94,10 +95,12 @@ void AsyncQueue::pump() {
     for (std::size_t left = turn_.size(); left > 0;) {
       Lane& lane = *turn_.front();
       turn_.pop_front();
-      bool starts = may_start(lane);
-      if (starts) start_one(lane);
-      if (!lane.due.empty()) turn_.push_back(&lane);
-      if (lane.due.empty() && lane.running == 0) lanes_.erase(std::string(lane.name));
+      lane.queued = false;
+      if (lane.flow) absorb(lane);
+      bool starts = may_start(lane) && start_one(lane);
+      if (lane.flow) arm_lane(lane);
+      if (has_work(lane)) take_turn(lane);
+      drop_if_idle(lane);
       left = starts ? turn_.size() : left - 1;
     }
   }
@@ -110,25 +113,63 @@ void AsyncQueue::sort_due() {
     if (due > now_ms()) return arm(due);
     std::string key = std::move(waiting_.extract(waiting_.begin()).value());
     std::string name(async_lane(key));
-    auto& lane = lanes_[name];
-    if (!lane) lane = std::make_unique<Lane>(Lane{.name = name, .due = {}});
-    if (lane->due.empty()) turn_.push_back(lane.get());
-    lane->due.push_back(std::move(key));
+    Lane& lane = lane_of(name);
+    lane.due.push_back(std::move(key));
     ++due_;
+    take_turn(lane);
   }
+}
+
+AsyncQueue::Lane& AsyncQueue::lane_of(const std::string& name) {
+  auto& lane = lanes_[name];
+  if (lane) return *lane;
+  lane = std::make_unique<Lane>(Lane{.name = name, .due = {}});
+  if (auto flow = flows_.find(name); flow != flows_.end()) {
+    lane->flow = std::make_unique<AsyncFlow>(flow->second, ++flow_count_);
+  }
+  return *lane;
+}
+
+void AsyncQueue::take_turn(Lane& lane) {
+  if (!std::exchange(lane.queued, true)) turn_.push_back(&lane);
+}
+
+bool AsyncQueue::has_work(Lane& lane) const {
+  if (!lane.flow) return !lane.due.empty();
+  return !lane.plain.empty() || lane.flow->ready(now_ms()) ||
+         (!lane.due.empty() && lane.flow->room());
+}
+
+void AsyncQueue::drop_if_idle(Lane& lane) {
+  bool waits =
+      lane.queued || !lane.due.empty() || !lane.plain.empty() || (lane.flow && !lane.flow->idle());
+  if (waits || lane.running > 0) return;
+  if (lane.timer) deps_.loop.cancel_timer(*lane.timer);
+  lanes_.erase(std::string(lane.name));
 }
 
 bool AsyncQueue::may_start(const Lane& lane) const {
   return lane.running < max_running_ && (running_ < max_running_total_ || lane.running == 0);
 }
 
-void AsyncQueue::start_one(Lane& lane) {
-  std::string key = std::move(lane.due.front());
-  lane.due.pop_front();
+// false: with flow control, nothing may go now.
+bool AsyncQueue::start_one(Lane& lane) {
+  std::optional<AsyncFlow::Turn> turn;
+  auto& first = lane.flow ? lane.plain : lane.due;
+  std::string key;
+  if (!first.empty()) {
+    key = std::move(first.front());
+    first.pop_front();
+  } else if (lane.flow) {
+    turn = lane.flow->next(now_ms());
+    if (turn) key = turn->key;
+  }
+  if (key.empty()) return false;
   --due_;
   ++lane.running;
   ++running_;
-  tasks_.spawn(run_one(lane, std::move(key)));
+  tasks_.spawn(run_one(lane, std::move(key), std::move(turn)));
+  return true;
 }
 
 void AsyncQueue::arm(std::int64_t due_ms) {
@@ -140,7 +181,9 @@ void AsyncQueue::arm(std::int64_t due_ms) {
   });
 }
 
-io::Task<void> AsyncQueue::run_one(Lane& lane, std::string key) {
+io::Task<void> AsyncQueue::run_one(Lane& lane, std::string key,
+                                   std::optional<AsyncFlow::Turn> turn) {
+  gate::Flow::Finish finish{.ran = false};
   auto row = deps_.store.get(key);
   if (!row || !*row) {
     log::error("invoke", "the event {} cannot be read: {}", key,
@@ -150,11 +193,19 @@ io::Task<void> AsyncQueue::run_one(Lane& lane, std::string key) {
     log::error("invoke", "the event {} is skipped: {}", key, record.error().message);
   } else {
     Next next = co_await decide(std::move(*record));
-    co_await settle(std::move(key), std::move(next));
+    finish = {.ran = next.ran, .comes_again = next.later.has_value()};
+    if (!co_await settle(key, std::move(next))) {
+      finish.comes_again = true;
+      if (turn) again_.insert(std::move(key));
+    }
   }
   --running_;
   --lane.running;
-  if (!pumping_ && lane.running == 0 && lane.due.empty()) lanes_.erase(std::string(lane.name));
+  if (lane.flow) {
+    if (turn) lane.flow->finished(*turn, now_ms(), finish);
+    take_turn(lane);
+  }
+  if (!pumping_) drop_if_idle(lane);
   pump();
 }
 
@@ -219,10 +270,11 @@ io::Task<AsyncQueue::Next> AsyncQueue::run(AsyncRecord record, AsyncTarget targe
     if (!done) outcome = std::unexpected(std::move(done).error());
   }
   if (!outcome) co_return after_platform_failure(std::move(record), target, outcome.error());
-  if (outcome->kind == events::Outcome::Kind::ok) {
-    co_return finish(record, target, Condition::success, &*outcome);
-  }
-  co_return after_function_failure(std::move(record), target, *outcome);
+  Next next = outcome->kind == events::Outcome::Kind::ok
+                  ? finish(record, target, Condition::success, &*outcome)
+                  : after_function_failure(std::move(record), target, *outcome);
+  next.ran = true;
+  co_return next;
 }
 
 AsyncQueue::Next AsyncQueue::after_function_failure(AsyncRecord record, const AsyncTarget& target,
@@ -313,9 +365,9 @@ void AsyncQueue::report(const AsyncEvent& event, AsyncStep step, Duration age) {
       {.scope = event.scope, .function = event.name.str(), .step = step, .age = age});
 }
 
-io::Task<void> AsyncQueue::settle(std::string key, Next next) {
+io::Task<bool> AsyncQueue::settle(std::string key, Next next) {
   // While the server stops, an event without an outcome stays as it is, for the next start.
-  if (stopped_ && next.later && next.later->platform_failures > 0) co_return;
+  if (stopped_ && next.later && next.later->platform_failures > 0) co_return true;
   store::Batch batch;
   batch.deletes.push_back(key);
   std::vector<std::string> new_keys;
@@ -334,17 +386,21 @@ io::Task<void> AsyncQueue::settle(std::string key, Next next) {
       if (!handover.outbound) report(handover, AsyncStep::received);
     }
     waiting_.insert(new_keys.begin(), new_keys.end());
-    co_return;
+    co_return true;
   }
   // The old record stands: the event runs once more rather than never.
   log::error("invoke", "the outcome of the event {} cannot be stored: {}", key,
              committed.error().message);
   co_await io::sleep_for(deps_.loop, limits::async_backoff_first, tasks_.stop_token());
   waiting_.insert(std::move(key));
+  co_return false;
 }
 
 void AsyncQueue::stop() {
   stopped_ = true;
+  for (auto& [name, lane] : lanes_) {
+    if (lane->timer) deps_.loop.cancel_timer(*std::exchange(lane->timer, std::nullopt));
+  }
   if (timer_) deps_.loop.cancel_timer(*timer_);
   timer_.reset();
 }

@@ -8,6 +8,7 @@ namespace {
 constexpr char format_plain = 1;
 constexpr char format_of_tenant = 2;
 constexpr char format_outbound = 3;
+constexpr char format_debounced = 4;  // before another
 
 template <class T>
 void put_integer(std::string& out, T value) {
@@ -75,6 +76,10 @@ std::string_view async_lane(std::string_view key) {
   return id == key.npos ? std::string_view() : key.substr(id + 1);
 }
 
+std::string async_lane(const Scope& scope, const FunctionName& name) {
+  return fmt::format("{}/{}/{}", scope.account.str(), scope.region.str(), name.str());
+}
+
 Result<std::int64_t> async_due_ms(std::string_view key) {
   std::int64_t due = 0;
   if (key.starts_with(async_prefix) && key.size() > async_prefix.size() + 17) {
@@ -89,6 +94,10 @@ std::string encode(const AsyncRecord& record) {
   const auto& [scope, name, qualifier, event, outbound] = record.event;
   std::string out;
   out.reserve(event.payload.size() + 512);
+  if (record.debounced_ms != 0) {
+    out += format_debounced;
+    put_integer(out, record.debounced_ms);
+  }
   out += format_of(record.event);
   put_integer(out, record.function_failures);
   put_integer(out, record.platform_failures);
@@ -111,6 +120,12 @@ std::string encode(const AsyncRecord& record) {
 Result<AsyncRecord> decode_async(std::string_view bytes) {
   AsyncRecord record;
   auto& [scope, name, qualifier, event, outbound] = record.event;
+  if (bytes.starts_with(format_debounced)) {
+    bytes.remove_prefix(1);
+    if (!take_integer(bytes, record.debounced_ms) || record.debounced_ms == 0) {
+      return fail(ErrorKind::corrupt, "an asynchronous event has no time of its debounce");
+    }
+  }
   char format = bytes.empty() ? '\0' : bytes[0];
   if (format < format_plain || format > format_outbound) {
     return fail(ErrorKind::corrupt, "an asynchronous event has an unknown format");

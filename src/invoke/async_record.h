@@ -5,7 +5,10 @@
 //           records of older versions, which share one)
 //
 //   value   offset size (little-endian)
-//           0      1    format: 1; 2 with a tenant; 3 for what is pushed to a resource
+//           0      1    format: 1; 2 with a tenant; 3 for what is pushed to a resource; 4: eight
+//           bytes
+//                       follow, when the first came of those that it supersedes (milliseconds since
+//                       the epoch, not 0), and then a value of another format
 //           1      4    failures of the function so far
 //           5      4    failures of the platform so far (throttles and the like)
 //           9      8    accepted at, milliseconds since the epoch
@@ -25,6 +28,7 @@ struct AsyncRecord {
   std::uint32_t function_failures = 0;
   std::uint32_t platform_failures = 0;
   std::int64_t accepted_ms = 0;
+  std::int64_t debounced_ms = 0;  // when the first came of those that it has superseded; 0: none
 };
 
 inline constexpr std::string_view async_prefix = "async/";
@@ -33,6 +37,7 @@ std::string async_key(std::int64_t due_ms, const AsyncEvent& event);
 // `corrupt` for a key of another form.
 Result<std::int64_t> async_due_ms(std::string_view key);
 std::string_view async_lane(std::string_view key);
+std::string async_lane(const Scope& scope, const FunctionName& name);
 std::string encode(const AsyncRecord& record);
 Result<AsyncRecord> decode_async(std::string_view bytes);
 

@@ -1,4 +1,4 @@
-#include "invoke/breaker.h"
+#include "gate/breaker.h"
 
 #include "invoke/house_for_tests.h"
 
@@ -10,7 +10,7 @@ namespace {
 
 struct BreakerHouse : House {
   explicit BreakerHouse(std::string_view settings) {
-    guarded.breaker = std::make_shared<const BreakerSettings>(*read_breaker(settings));
+    guarded.breaker = std::make_shared<const gate::BreakerSettings>(*gate::read_breaker(settings));
     start();
     invoker->on_breaker([this](const std::string& key) { changed.push_back(key); });
   }
@@ -110,22 +110,4 @@ TEST_CASE("breaker: an open one burns no retries of events") {
   house.pass(1min);
   CHECK(house.observer.invocations.size() == runs + 1);
   CHECK(house.invoker->totals().queued_events == 0);
-}
-
-TEST_CASE("breaker: settings are read whole, or refused") {
-  auto all = read_breaker("7/2m,open=1h,probes=3,fallback=other");
-  REQUIRE(all);
-  CHECK(all->failures == 7);
-  CHECK(all->window_ms == 120'000);
-  CHECK(all->open_ms == 3'600'000);
-  CHECK(all->probes == 3);
-  CHECK(all->fallback == "other");
-  CHECK(read_breaker("1/1s")->open_ms == 30'000);
-  for (const char* bad : {"", "on", "5", "0/1s", "5/0s", "5/25h", "5/60s,open", "5/1s,open=x",
-                          "5/1s,probes=0", "5/1s,probes=101", "5/1s,fallback=", "5/1s,shut=1s"}) {
-    INFO(bad);
-    auto read = read_breaker(bad);
-    REQUIRE_FALSE(read);
-    CHECK(read.error().kind == ErrorKind::invalid);
-  }
 }

@@ -62,6 +62,10 @@ class PooledInvoker final : public Invoker {
     co_return co_await queue_.enqueue(std::move(event));
   }
   void set_resolver(Resolver resolver) override { resolver_ = std::move(resolver); }
+  void control_flow(const Scope& scope, const FunctionName& name,
+                    std::optional<FunctionFlow> flow) override {
+    queue_.control_flow(async_lane(scope, name), std::move(flow));
+  }
   void start() override { queue_.start(resolver_); }
   void retire(std::string_view concurrency_key, std::string_view keep_pool_key) override {
     pool_.retire(concurrency_key, keep_pool_key);
@@ -122,7 +126,7 @@ class PooledInvoker final : public Invoker {
   Deps deps_;
   Admission admission_;
   Pool pool_;
-  Breakers breakers_;
+  gate::Breakers breakers_;
   AsyncQueue queue_;
   Resolver resolver_;
   bool closing_ = false;
@@ -165,7 +169,7 @@ void PooledInvoker::leave(const Runnable& runnable, const Admission::Ticket& tic
 // One call that a breaker counts, from begin() to end().
 class Counted {
  public:
-  Counted(Breakers& breakers, const Runnable& runnable)
+  Counted(gate::Breakers& breakers, const Runnable& runnable)
       : breakers_(breakers), key_(runnable.concurrency_key), settings_(runnable.breaker) {}
   Counted(const Counted&) = delete;
   Counted& operator=(const Counted&) = delete;
@@ -173,12 +177,12 @@ class Counted {
   void note(InvocationOutcome outcome) {
     using enum InvocationOutcome;
     switch (outcome) {
-      case success: how_ = Breakers::End::success; return;
+      case success: how_ = gate::Breakers::End::success; return;
       case function_error:
       case timeout:
       case out_of_memory:
       case crash:
-      case init_error: how_ = Breakers::End::failure; return;
+      case init_error: how_ = gate::Breakers::End::failure; return;
       case throttled:
       case cancelled:
       case platform_error: return;
@@ -186,10 +190,10 @@ class Counted {
   }
 
  private:
-  Breakers& breakers_;
+  gate::Breakers& breakers_;
   std::string key_;
-  std::shared_ptr<const BreakerSettings> settings_;
-  Breakers::End how_ = Breakers::End::neither;
+  std::shared_ptr<const gate::BreakerSettings> settings_;
+  gate::Breakers::End how_ = gate::Breakers::End::neither;
 };
 
 io::Task<Result<events::Outcome>> PooledInvoker::run(std::shared_ptr<const Runnable> runnable,

@@ -20,8 +20,9 @@
 #include "base/random.h"
 #include "events/effects.h"
 #include "events/target.h"
+#include "gate/breaker.h"
+#include "gate/flow.h"
 #include "guest/channel.h"
-#include "invoke/breaker.h"
 #include "invoke/machine.h"
 #include "sandbox/runtimes.h"
 #include "sandbox/sandbox.h"
@@ -84,7 +85,7 @@ struct Runnable {
   bool unbound = false;
   // Environments belong to one tenant each; the invoker names whose, and its key, for each call.
   bool per_tenant = false;
-  std::shared_ptr<const BreakerSettings> breaker = nullptr;  // nullptr: none
+  std::shared_ptr<const gate::BreakerSettings> breaker = nullptr;  // nullptr: none
   bool exactly_once = false;  // its invocations come with Request::effects where these are kept
   // Calls that one environment runs at one time, and processors it has then (0: by its memory).
   int max_concurrency = 1;
@@ -278,14 +279,21 @@ struct AsyncTarget {
   Handover on_failure{};
   Handover dead_letter{};  // beside on_failure
 };
+// Flow control of a function's asynchronous events (async_flow.h).
+struct FunctionFlow {
+  gate::FlowSettings settings;
+  std::map<std::string, int> max_age_seconds;  // by qualifier; others: limits::async_max_age
+  std::string log_group;                       // where it says what became of skipped events
+  bool operator==(const FunctionFlow&) const = default;
+};
 using Resolver = std::function<io::Task<Result<AsyncTarget>>(Scope, FunctionName, std::string)>;
 
 class Invoker {
  public:
   virtual ~Invoker() = default;
   // Runs one event and answers its outcome. Errors: throttled (reason names the limit, as the API
-  // model's ThrottleReason, or is circuit_open), unavailable, invalid (runtime not here, no tenant
-  // named), cancelled.
+  // model's ThrottleReason, or is gate::circuit_open), unavailable, invalid (runtime not
+  // here, no tenant named), cancelled.
   virtual io::Task<Result<events::Outcome>> invoke(std::shared_ptr<const Runnable> runnable,
                                                    Request request) = 0;
   io::Task<Result<events::Outcome>> invoke(Runnable runnable, Request request) {
@@ -298,6 +306,9 @@ class Invoker {
   // Returns after the event is durable. It is then run at least once, with the configured retries.
   virtual io::Task<Result<>> enqueue(AsyncEvent event) = 0;
   virtual void set_resolver(Resolver resolver) = 0;
+  // Of a function's events from now on; nullopt: they go as they come.
+  virtual void control_flow(const Scope& scope, const FunctionName& name,
+                            std::optional<FunctionFlow> flow) = 0;
   // Starts draining the asynchronous queue (after the registry is loaded).
   virtual void start() = 0;
   // The function changed: idle environments of other pool keys end now, busy ones after their call.
@@ -305,7 +316,7 @@ class Invoker {
   // Concurrency reserved by functions of an account and region, in sum.
   virtual void reserve(const Scope& scope, int total) = 0;
   virtual int running(std::string_view concurrency_key) const = 0;
-  // A function's circuit breaker (breaker.h) would let a call through now.
+  // A function's circuit breaker (gate/breaker.h) would let a call through now.
   virtual bool breaker_lets(std::string_view concurrency_key) const = 0;
   // Called, on the loop, when that may have become so.
   virtual void on_breaker(std::function<void(const std::string& concurrency_key)> call) = 0;

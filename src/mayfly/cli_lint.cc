@@ -43,15 +43,19 @@ Result<lint::Function> of_project(const fs::path& folder) {
 }
 
 // A folder that a template's CodeUri names, beside the template.
-Result<std::vector<lint::Function>> of_template(const fs::path& path) {
+Result<std::vector<lint::Function>> of_template(const fs::path& path,
+                                                std::vector<lint::Resource>& others) {
   TRY_ASSIGN(const auto text, read_file(path));
+  TRY_ASSIGN(others, lint::resources_of_template(text, path.string()));
   return lint::functions_of_template(text, path.string());
 }
 
-Result<std::vector<lint::Function>> of_path(const fs::path& path) {
+Result<std::vector<lint::Function>> of_path(const fs::path& path,
+                                            std::vector<lint::Resource>& others) {
   if (!fs::is_directory(path)) {
     auto ending = path.extension();
-    if (ending == ".json" || ending == ".yaml" || ending == ".yml") return of_template(path);
+    if (ending == ".json" || ending == ".yaml" || ending == ".yml")
+      return of_template(path, others);
     lint::Function out{.name = path.stem().string(), .where = path.string()};
     TRY_ASSIGN(const auto zip, read_file(path));
     TRY(look_into(zip, out));
@@ -59,7 +63,7 @@ Result<std::vector<lint::Function>> of_path(const fs::path& path) {
   }
   if (!fs::exists(path / "mayfly.json")) {
     for (std::string_view name : template_names) {
-      if (fs::exists(path / name)) return of_template(path / name);
+      if (fs::exists(path / name)) return of_template(path / name, others);
     }
   }
   TRY_ASSIGN(auto one, of_project(path));
@@ -103,6 +107,11 @@ Result<lint::Function> of_server(Client& client, const std::string& name) {
     out.layers = layers->as<wire::JsonArray>()->size();
   }
   out.snap_start = text_at(*config, {"SnapStart", "ApplyOn"}) == "PublishedVersions";
+  if (const auto* tags = all.find("Tags"); tags && tags->is_object()) {
+    for (const auto& [key, value] : *tags->as<wire::JsonObject>()) {
+      out.tags[key] = value.string_value();
+    }
+  }
   std::string link(text_at(all, {"Code", "Location"}));
   auto path = link.find('/', link.find("://") + 3);
   if (path != std::string::npos) {
@@ -146,8 +155,9 @@ void show_json(const std::vector<lint::Finding>& findings, std::size_t functions
 
 Result<int> lint(Client& client, const std::string& what) {
   std::vector<lint::Function> functions;
+  std::vector<lint::Resource> others;
   if (fs::exists(what)) {
-    TRY_ASSIGN(functions, of_path(what));
+    TRY_ASSIGN(functions, of_path(what, others));
   } else {
     TRY_ASSIGN(auto one, of_server(client, what));
     functions.push_back(std::move(one));
@@ -156,6 +166,10 @@ Result<int> lint(Client& client, const std::string& what) {
   std::vector<lint::Finding> findings;
   for (const auto& function : functions) {
     auto found = lint::check(function, today);
+    findings.insert(findings.end(), found.begin(), found.end());
+  }
+  for (const auto& other : others) {
+    auto found = lint::check(other);
     findings.insert(findings.end(), found.begin(), found.end());
   }
   if (client.settings().json) {

@@ -406,6 +406,12 @@ void Cloud::add_own_paths() {
                           [this] { return static_cast<double>(invoker_->totals().queued_events); });
   metrics_.gauge_function("mayfly_circuit_breakers_open", "Functions whose calls are refused",
                           [this] { return static_cast<double>(invoker_->totals().open_breakers); });
+  metrics_.gauge_function(
+      "mayfly_target_circuit_breakers_open",
+      "Targets of rules, schedules, pipes and topics that are not tried", [this] {
+        return static_cast<double>(bus_->open_breakers() + topics_->open_breakers() +
+                                   pipes_->open_breakers() + scheduler_->totals().open_breakers);
+      });
   metrics_.gauge_function("mayfly_topic_deliveries_waiting", "Deliveries of topics not yet done",
                           [this] { return static_cast<double>(topics_->waiting()); });
   metrics_.gauge_function("mayfly_functions", "Deployed functions",

@@ -157,12 +157,8 @@ void check_environment(Check& check) {
                       "or underscore",
                       key));
     }
-    if (key == "MAYFLY_UNBOUND") {
-      if (value == "on") {
-        check.differs("unbound", "MAYFLY_UNBOUND=on lifts the limits here; the cloud's hold there");
-      }
-    } else if (key.starts_with("MAYFLY_")) {
-      check.differs("mayfly-variable", fmt::format("{} means nothing in the cloud", key));
+    if (auto own = own_variable(key, value)) {
+      check.add(std::move(own->rule), own->level, std::move(own->message));
     }
     for (std::string_view address : our_addresses) {
       if (value.find(address) == std::string::npos) continue;
@@ -324,6 +320,8 @@ std::vector<Finding> check(const Function& function, sys_days today) {
   check_handler(check);
   check_package(check);
   check_snap_start(check);
+  auto tags = lint::check({Resource::Kind::function, function.name, function.where, function.tags});
+  std::ranges::move(tags, std::back_inserter(check.findings));
   return std::move(check.findings);
 }
 

@@ -31,6 +31,7 @@ struct Function {
   std::optional<std::int64_t> memory_mb = {};
   std::optional<std::int64_t> tmp_mb = {};
   std::map<std::string, std::string> environment = {};
+  std::map<std::string, std::string> tags = {};
   std::vector<std::string> architectures = {};
   std::optional<std::size_t> layers = {};
   std::string description = {};
@@ -54,10 +55,31 @@ struct Finding {
 
 std::vector<Finding> check(const Function& function, std::chrono::sys_days today);
 
+// What else of a template may have tags that are settings here.
+struct Resource {
+  enum class Kind { function, mapping, pipe, rule, group, topic };
+  Kind kind;
+  std::string name;
+  std::string where;
+  std::map<std::string, std::string> tags;
+};
+// lint_own.cc; of a function its tags alone.
+std::vector<Finding> check(const Resource& resource);
+// What this server reads of a variable "MAYFLY_…", and the cloud does not; or why the server
+// refuses it.
+struct OwnVariable {
+  std::string rule;
+  Level level = Level::differs;
+  std::string message;
+};
+std::optional<OwnVariable> own_variable(std::string_view name, const std::string& value);
+
 // The files of a zip.
 Result<std::map<std::string, File>> files_of_zip(std::string_view zip);
 // The functions of a SAM or CloudFormation template in JSON or in the YAML that people write for
 // them; properties that are computed (Ref, Fn::Sub …) count as not known. `invalid`: not read.
 Result<std::vector<Function>> functions_of_template(std::string_view text, std::string_view where);
+// Likewise, what else has tags.
+Result<std::vector<Resource>> resources_of_template(std::string_view text, std::string_view where);
 
 }  // namespace mayfly::lint

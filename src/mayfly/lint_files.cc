@@ -46,6 +46,23 @@ void take_variables(const Json* environment, Function& into) {
   }
 }
 
+// A map, or a list of {"Key":…,"Value":…}.
+void take_tags(const Json* tags, std::map<std::string, std::string>& into) {
+  if (tags == nullptr) return;
+  auto take = [&into](std::string key, const Json* value) {
+    if (value != nullptr)
+      into[std::move(key)] = value->is_string() ? value->string_value() : value->dump();
+  };
+  if (tags->is_object()) {
+    for (const auto& [key, value] : *tags->as<wire::JsonObject>()) take(key, &value);
+  } else if (const auto* list = tags->as<wire::JsonArray>()) {
+    for (const auto& one : *list) {
+      auto key = text_of(one, "Key");
+      if (!key.empty()) take(std::string(key), one.find("Value"));
+    }
+  }
+}
+
 // A property of the function, else of Globals.Function.
 struct Properties {
   const Json* own;
@@ -76,6 +93,8 @@ Function read_function(const std::string& id, const Properties& from, std::strin
   out.image = from.text("PackageType") == "Image";
   if (from.global != nullptr) take_variables(from.global->find("Environment"), out);
   if (from.own != nullptr) take_variables(from.own->find("Environment"), out);
+  if (from.global != nullptr) take_tags(from.global->find("Tags"), out.tags);
+  if (from.own != nullptr) take_tags(from.own->find("Tags"), out.tags);
   if (const Json* given = from.find("Architectures"); given != nullptr && given->is_array()) {
     for (const auto& one : *given->as<wire::JsonArray>()) {
       if (one.is_string()) out.architectures.emplace_back(one.string_value());
@@ -120,7 +139,9 @@ Result<std::map<std::string, File>> files_of_zip(std::string_view zip) {
   return out;
 }
 
-Result<std::vector<Function>> functions_of_template(std::string_view text, std::string_view where) {
+namespace {
+
+Result<Json> read_template(std::string_view text, std::string_view where) {
   auto first = text.find_first_not_of(" \t\r\n");
   bool json = first != std::string_view::npos && text[first] == '{';
   auto read = json ? wire::parse_json(text) : parse_yaml(text);
@@ -131,9 +152,38 @@ Result<std::vector<Function>> functions_of_template(std::string_view text, std::
   if (resources == nullptr || !resources->is_object()) {
     return fail(ErrorKind::invalid, fmt::format("{} has no Resources: it is no template", where));
   }
-  const Json* global = read->at({"Globals", "Function"});
+  return *std::move(read);
+}
+
+constexpr std::pair<std::string_view, Resource::Kind> tagged[] = {
+    {"AWS::Lambda::EventSourceMapping", Resource::Kind::mapping},
+    {"AWS::Pipes::Pipe", Resource::Kind::pipe},
+    {"AWS::Events::Rule", Resource::Kind::rule},
+    {"AWS::Scheduler::ScheduleGroup", Resource::Kind::group},
+    {"AWS::SNS::Topic", Resource::Kind::topic}};
+
+}  // namespace
+
+Result<std::vector<Resource>> resources_of_template(std::string_view text, std::string_view where) {
+  TRY_ASSIGN(const auto read, read_template(text, where));
+  std::vector<Resource> out;
+  for (const auto& [id, resource] : *read.find("Resources")->as<wire::JsonObject>()) {
+    const auto* known = std::ranges::find(tagged, text_of(resource, "Type"),
+                                          [](const auto& row) { return row.first; });
+    const Json* properties = resource.find("Properties");
+    if (known == std::end(tagged) || properties == nullptr) continue;
+    Resource one{known->second, std::string(id), fmt::format("{}: {}", where, id), {}};
+    take_tags(properties->find("Tags"), one.tags);
+    if (!one.tags.empty()) out.push_back(std::move(one));
+  }
+  return out;
+}
+
+Result<std::vector<Function>> functions_of_template(std::string_view text, std::string_view where) {
+  TRY_ASSIGN(const auto read, read_template(text, where));
+  const Json* global = read.at({"Globals", "Function"});
   std::vector<Function> out;
-  for (const auto& [id, resource] : *resources->as<wire::JsonObject>()) {
+  for (const auto& [id, resource] : *read.find("Resources")->as<wire::JsonObject>()) {
     auto type = text_of(resource, "Type");
     bool sam = type == "AWS::Serverless::Function";
     if (!sam && type != "AWS::Lambda::Function") continue;

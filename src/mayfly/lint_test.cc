@@ -111,9 +111,48 @@ TEST_CASE("environment variables") {
   CHECK(variable("with-dash", "x") == "variable-form");
   CHECK(variable("MAYFLY_FORK", "off") == "mayfly-variable");
   CHECK(variable("MAYFLY_UNBOUND", "on") == "unbound");
+  CHECK(variable("MAYFLY_EXACTLY_ONCE", "on") == "exactly-once");
+  CHECK(variable("MAYFLY_EXACTLY_ONCE", "off") == "");
+  CHECK(variable("MAYFLY_EXACTLY_ONCE", "ON") == "mayfly-value");
+  CHECK(variable("MAYFLY_BREAKER", "5/60s") == "circuit-breaker");
+  CHECK(variable("MAYFLY_BREAKER", "often") == "mayfly-value");
   CHECK(variable("QUEUE", "http://127.0.0.1:4566/q") == "local-address");
   CHECK(variable("BIG", std::string(4096 - 10, 'x')) == "");
   CHECK(variable("BIG", std::string(4096 - 9, 'x')) == "environment-size");
+}
+
+TEST_CASE("tags that are settings here") {
+  auto tags = [](std::map<std::string, std::string> given) {
+    return with([&](auto& f) { f.tags = std::move(given); });
+  };
+  CHECK(tags({{"team", "a"}}) == "");
+  CHECK(tags({{"mayfly:key", "a.b"}, {"mayfly:concurrency", "1"}}) == "mayfly-tag mayfly-tag");
+  CHECK(tags({{"mayfly:concurrency", "none"}}) == "mayfly-tag mayfly-value");
+  CHECK(tags({{"mayfly:breaker", "5/60s"}}) == "mayfly-tag mayfly-value");
+  auto found = resources_of_template(R"({"Resources":{
+    "Hook":{"Type":"AWS::SNS::Topic","Properties":{"Tags":[
+      {"Key":"mayfly:breaker","Value":"5/60s fallback=arn:aws:sqs:r:1:q"}]}},
+    "Nightly":{"Type":"AWS::Scheduler::ScheduleGroup","Properties":{"Tags":[
+      {"Key":"mayfly:overlap","Value":"skip"},{"Key":"mayfly:breaker","Value":"often"}]}},
+    "Move":{"Type":"AWS::Pipes::Pipe","Properties":{"Tags":{
+      "mayfly:breaker":"5/60s","mayfly:throttle":"1/1s"}}},
+    "Paid":{"Type":"AWS::Events::Rule","Properties":{"Tags":[{"Key":"mayfly:key","Value":"a"}]}},
+    "From":{"Type":"AWS::Lambda::EventSourceMapping","Properties":{"BatchSize":1}},
+    "Other":{"Type":"AWS::S3::Bucket","Properties":{"Tags":[
+      {"Key":"mayfly:key","Value":"a"}]}}}})",
+                                     "t.json");
+  REQUIRE(found);
+  std::string said;
+  for (const auto& resource : *found) {
+    for (const auto& finding : check(resource)) {
+      said += fmt::format("{} {}\n", finding.where, finding.rule);
+    }
+  }
+  CHECK(said ==
+        "t.json: Hook mayfly-tag\n"
+        "t.json: Nightly mayfly-tag\nt.json: Nightly mayfly-tag\nt.json: Nightly mayfly-value\n"
+        "t.json: Move mayfly-tag\nt.json: Move mayfly-tag\n"
+        "t.json: Paid mayfly-tag\nt.json: Paid mayfly-value\n");
 }
 
 TEST_CASE("architectures, of the function and of what is in its package") {

@@ -38,9 +38,10 @@ std::optional<std::vector<std::size_t>> failed_items(std::string_view answer,
 Pump::Pump(Deps deps, Settings settings)
     : deps_(std::move(deps)), settings_(std::move(settings)), tasks_(deps_.loop) {
   if (!settings_.flow) return;
-  flow_ = std::make_unique<Flow>(*settings_.flow, Flow::Batching{.items = settings_.batch_items,
-                                                                 .bytes = room_bytes,
-                                                                 .window_ms = settings_.window_ms});
+  flow_ = std::make_unique<gate::Flow>(
+      *settings_.flow,
+      gate::Flow::Batching{
+          .items = settings_.batch_items, .bytes = room_bytes, .window_ms = settings_.window_ms});
 }
 
 Pump::~Pump() { stop(); }
@@ -60,6 +61,7 @@ void Pump::stop() {
   gathered_.clear();
   gathered_bytes_ = 0;
   if (flow_) flow_->clear();
+  held_.clear();
   extend_ms_ = 0;
   tasks_.request_stop();
 }
@@ -137,7 +139,7 @@ void Pump::pump_flow() {
       break;
     }
     ++running_;
-    tasks_.spawn(run(std::move(batch->items), std::move(batch->key)));
+    tasks_.spawn(run(release(batch->handles), std::move(batch->key)));
   }
   // It has been asked to take all there is; what it holds may have left room.
   if (flow_->held() == 0) extend_ms_ = 0;
@@ -168,11 +170,7 @@ void Pump::absorb() {
         filtered.push_back(std::move(item.handle));
         continue;
       }
-      std::int64_t soon = now_ms() + (item.until_ms - now_ms()) / 2;
-      extend_ms_ = extend_ms_ == 0 ? soon : std::min(extend_ms_, soon);
-      for (auto& handle : flow_->offer(std::move(item), now_ms())) {
-        dropped.push_back(std::move(handle));
-      }
+      hold(std::move(item), dropped);
     }
   }
   count(Step::filtered_out, filtered.size());
@@ -182,16 +180,43 @@ void Pump::absorb() {
   if (!filtered.empty()) tasks_.spawn(forget(std::move(filtered)));
 }
 
+void Pump::hold(events::Item item, std::vector<std::string>& dropped) {
+  std::int64_t soon = now_ms() + (item.until_ms - now_ms()) / 2;
+  extend_ms_ = extend_ms_ == 0 ? soon : std::min(extend_ms_, soon);
+  std::string handle = item.handle;
+  gate::Flow::Entry entry{.handle = handle,
+                          .mark = gate::mark_of(*settings_.flow, item.record),
+                          .record_bytes = item.record.size(),
+                          .held_bytes = item.record.size() + item.body.size() + 1,
+                          .since_ms = now_ms()};
+  held_.insert_or_assign(std::move(handle), std::move(item));
+  for (auto& gone : flow_->offer(std::move(entry), now_ms()).dropped) {
+    held_.erase(gone);
+    dropped.push_back(std::move(gone));
+  }
+}
+
+Pump::Items Pump::release(const std::vector<std::string>& handles) {
+  Items out;
+  out.reserve(handles.size());
+  for (const auto& handle : handles) out.push_back(std::move(held_.extract(handle).mapped()));
+  return out;
+}
+
 // What is held stays ours. What became another's meanwhile is forgotten here.
 void Pump::extend_held() {
   extend_ms_ = 0;
-  flow_->extend(
-      [this](const events::Item& item) -> std::optional<std::int64_t> {
-        auto until = deps_.feed->extend(item.handle);
-        if (!until) return std::nullopt;
+  flow_->keep_if(
+      [this](const std::string& handle) {
+        auto until = deps_.feed->extend(handle);
+        if (!until) {
+          held_.erase(handle);
+          return false;
+        }
         std::int64_t soon = now_ms() + (*until - now_ms()) / 2;
         extend_ms_ = extend_ms_ == 0 ? soon : std::min(extend_ms_, soon);
-        return *until;
+        held_.at(handle).until_ms = *until;
+        return true;
       },
       now_ms());
 }

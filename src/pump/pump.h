@@ -10,8 +10,8 @@
 // a function that fails leaves it to come back by itself; a push that is refused (throttled) is
 // tried again, a second later and then twice as long each time, while the items are ours.
 //
-// With flow control (flow.h) items are taken as they come and held until their turn: what is held
-// stays in flight, longer than its visibility if need be.
+// With flow control (gate/flow.h) items are taken as they come and held until their turn: what is
+// held stays in flight, longer than its visibility if need be.
 //
 // Loop thread. Times are platform times. stop(), then close() before destruction.
 #pragma once
@@ -19,12 +19,13 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <unordered_map>
 
 #include "base/limits.h"
 #include "events/event.h"
 #include "events/feed.h"
+#include "gate/flow.h"
 #include "io/park.h"
-#include "pump/flow.h"
 #include "wire/event_pattern.h"
 
 namespace mayfly::pump {
@@ -37,7 +38,7 @@ struct Settings {
   std::int64_t batches_per_minute = limits::mapping_batches_per_minute;
   std::size_t batches_max = limits::mapping_batches_max;
   std::vector<wire::EventPattern> filters = {};  // none: everything passes
-  std::optional<FlowSettings> flow = {};
+  std::optional<gate::FlowSettings> flow = {};
 };
 
 // What becomes of items, for metrics (Lambda developer guide, "Event source mapping metrics").
@@ -93,6 +94,8 @@ class Pump {
   void pump();
   void pump_flow();
   void absorb();
+  void hold(events::Item item, std::vector<std::string>& dropped);
+  Items release(const std::vector<std::string>& handles);
   void extend_held();
   bool may_run();
   // Until one more batch may be in flight.
@@ -117,7 +120,8 @@ class Pump {
 
   Deps deps_;
   Settings settings_;
-  std::unique_ptr<Flow> flow_;  // nullptr: items go in the order they come
+  std::unique_ptr<gate::Flow> flow_;                    // nullptr: items go in the order they come
+  std::unordered_map<std::string, events::Item> held_;  // by it, by their handles
   std::int64_t extend_ms_ = 0;  // when what it holds must be extended; 0: it holds nothing
   Items gathered_;
   std::size_t gathered_bytes_ = 0;

@@ -310,7 +310,7 @@ TEST_CASE("pump: stopped, it takes nothing more and what runs ends") {
 
 TEST_CASE("pump: with flow control a key's batches run one after another, others beside them") {
   Bench b;
-  b.start({.batch_items = 1, .flow = pump::FlowSettings{.key_path = "body.k", .concurrency = 1}});
+  b.start({.batch_items = 1, .flow = gate::FlowSettings{.key_path = "body.k", .concurrency = 1}});
   b.gate.reset();
   for (const auto* body : {R"({"k":"a","n":1})", R"({"k":"a","n":2})", R"({"k":"b","n":3})"}) {
     b.add(body);
@@ -326,7 +326,7 @@ TEST_CASE("pump: with flow control a key's batches run one after another, others
 TEST_CASE("pump: what flow control holds stays taken, and goes when its time has come") {
   Bench b;
   b.start(
-      {.batch_items = 1, .flow = pump::FlowSettings{.throttle_items = 1, .throttle_ms = 60'000}});
+      {.batch_items = 1, .flow = gate::FlowSettings{.throttle_items = 1, .throttle_ms = 60'000}});
   b.add("first");
   b.add("second");
   CHECK(b.pushed == Texts{"first"});
@@ -342,7 +342,7 @@ TEST_CASE("pump: what flow control holds stays taken, and goes when its time has
 
 TEST_CASE("pump: what flow control drops is acknowledged and counted") {
   Bench b;
-  b.start({.batch_items = 1, .flow = pump::FlowSettings{.debounce_ms = 5'000}});
+  b.start({.batch_items = 1, .flow = gate::FlowSettings{.debounce_ms = 5'000}});
   b.add("first");
   b.add("second");
   CHECK(b.feed->acknowledged == Texts{"h1"});

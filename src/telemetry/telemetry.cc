@@ -87,6 +87,9 @@ Telemetry::Telemetry(LogStore& logs, Registry& registry)
           "mayfly_async_events_dropped_total",
           "Asynchronous events given up without success; a destination may have heard of them.",
           function_labels)),
+      async_skipped_(registry.counter("mayfly_async_events_skipped_total",
+                                      "Asynchronous events that flow control ended without a run.",
+                                      function_labels)),
       delivery_failures_(registry.counter("mayfly_destination_delivery_failures_total",
                                           "Records that no destination took.", function_labels)),
       overhead_(registry
@@ -209,6 +212,7 @@ void Telemetry::async_event(const AsyncEventReport& report) {
     case AsyncStep::received: return async_received_.with(labels).add();
     case AsyncStep::started: return async_age_seconds_.with(labels).observe(seconds(report.age));
     case AsyncStep::dropped: return async_dropped_.with(labels).add();
+    case AsyncStep::skipped: return async_skipped_.with(labels).add();
     case AsyncStep::delivery_failed: return delivery_failures_.with(labels).add();
   }
 }

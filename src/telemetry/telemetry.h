@@ -65,6 +65,7 @@ class Telemetry final : public Observer {
   Family<Counter>& async_received_;
   Family<Histogram>& async_age_seconds_;
   Family<Counter>& async_dropped_;
+  Family<Counter>& async_skipped_;
   Family<Counter>& delivery_failures_;
   Histogram& overhead_;
   Counter& log_lines_;

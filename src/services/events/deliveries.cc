@@ -120,7 +120,20 @@ Result<Deliveries::Known> decode_event(std::string_view bytes) {
                            std::move(event)};
 }
 
-Deliveries::Deliveries(Deps deps) : deps_(deps), tasks_(deps_.loop) {}
+std::string breaker_key(std::string_view rule, std::string_view target) {
+  return fmt::format("{}/{}", rule, target);
+}
+
+std::int64_t expires_ms(const Deliveries::Job& job, const model::Target& target) {
+  std::int64_t age_ms = std::chrono::milliseconds(limits::events_retry_age).count();
+  auto policy = target.retry_policy();
+  auto seconds = policy ? policy->maximum_event_age_in_seconds() : std::nullopt;
+  return job.first_ms + (seconds ? *seconds * 1000 : age_ms);
+}
+
+Deliveries::Deliveries(Deps deps) : deps_(deps), breakers_(deps_.loop), tasks_(deps_.loop) {
+  breakers_.on_change([this](const std::string& key) { release(key); });
+}
 
 Deliveries::~Deliveries() {
   if (timer_) deps_.loop.cancel_timer(*timer_);
@@ -221,6 +234,10 @@ void Deliveries::pump() {
     auto rule = deps_.config.rules.find(job.rule);
     const auto* target = rule ? find_target(*rule, job.target) : nullptr;
     std::string arn(target == nullptr ? "" : target->arn().value_or(""));
+    if (target != nullptr && must_wait(job, *rule, *target)) {
+      park(std::move(job), *target);
+      continue;
+    }
     auto& running = running_by_target_[arn];
     if (running >= pushes_per_target) {
       behind_[arn].push_back(std::move(job));
@@ -243,10 +260,13 @@ void Deliveries::pump() {
 void Deliveries::arm() {
   if (timer_) deps_.loop.cancel_timer(*timer_);
   timer_.reset();
-  if (!started_ || waiting_.empty()) return;
-  timer_ = deps_.loop.add_platform_timer(from_epoch_millis(waiting_.begin()->first), [this] {
+  std::int64_t first = waiting_.empty() ? INT64_MAX : waiting_.begin()->first;
+  first = std::min(first, parked_.expires_ms());
+  if (!started_ || first == INT64_MAX) return;
+  timer_ = deps_.loop.add_platform_timer(from_epoch_millis(first), [this] {
     timer_.reset();
     std::int64_t now = now_ms();
+    for (auto& job : parked_.take_expired(now)) ready_.push_back(std::move(job));
     while (!waiting_.empty() && waiting_.begin()->first <= now) {
       ready_.push_back(std::move(waiting_.begin()->second));
       waiting_.erase(waiting_.begin());
@@ -264,6 +284,7 @@ io::Task<void> Deliveries::run(Job job) {
   auto rule = deps_.config.rules.find(job.rule);
   const auto* found = rule ? find_target(*rule, job.target) : nullptr;
   std::string arn(found == nullptr ? "" : found->arn().value_or(""));
+  std::string breaker = breaker_key(job.rule, job.target);
   auto known = read(job.seq);
   if (!known) {
     log::error("events", "delivery {} to {}: {}", job.seq, job.target, known.error().message);
@@ -278,14 +299,18 @@ io::Task<void> Deliveries::run(Job job) {
       deps_.counts.started(rule->ref.bus,
                            static_cast<double>(now_ms() - (*known)->origin.ingested_ms) / 1000);
     }
-    auto pushed = co_await push(*rule, target, **known);
+    auto pushed = co_await attempt(*rule, target, **known);
     if (pushed) {
       count(*rule, Step::invoked);
       co_await finish(std::move(job));
+    } else if (pushed.error().reason == gate::circuit_open && now_ms() < expires_ms(job, target)) {
+      park(std::move(job), target);
     } else if (pushed.error().kind != ErrorKind::cancelled) {
       co_await failed(std::move(job), rule, std::move(target), *known, std::move(pushed.error()));
     }
   }
+  // One that was let through and came to nothing leaves its place to another.
+  if (parked_.size() > 0) release(breaker);
   --running_;
   if (auto count = running_by_target_.find(arn); --count->second == 0) {
     running_by_target_.erase(count);
@@ -296,40 +321,6 @@ io::Task<void> Deliveries::run(Job job) {
     if (behind->second.empty()) behind_.erase(behind);
   }
   pump();
-}
-
-io::Task<Result<>> Deliveries::push(const Rule& rule, const model::Target& target,
-                                    const Known& known) {
-  std::string rule_arn = rule.ref.arn();
-  std::string arn(target.arn().value_or(""));
-  bool to_bus = !name_in_arn(arn, "event-bus").empty();
-  auto payload =
-      to_bus ? Result<std::string>(known.event.text)
-             : input_of(target, known.event, {rule_arn, rule.ref.name, known.origin.ingested_ms});
-  if (!payload) co_return fail(ErrorKind::invalid, payload.error().message, "INVALID_JSON");
-  if (!name_in_arn(arn, "api-destination").empty()) {
-    auto answer = co_await deps_.http.call({.arn = std::move(arn),
-                                            .payload = *std::move(payload),
-                                            .parameters = target.http_parameters(),
-                                            .event = &known.event.json},
-                                           tasks_.stop_token());
-    if (!answer) co_return std::unexpected(std::move(answer.error()));
-    co_return Result<>{};
-  }
-  events::Delivery delivery{.arn = std::move(arn),
-                            .payload = *std::move(payload),
-                            .sender = {.service = std::string(principal),
-                                       .source_arn = std::move(rule_arn),
-                                       .account = rule.ref.bus.scope.account,
-                                       .role_arn = std::string(target.role_arn().value_or(""))},
-                            .trace_header = known.origin.trace};
-  if (to_bus) {
-    delivery.attributes.push_back({"hops", "Number", fmt::format("{}", known.origin.hops + 1)});
-  }
-  if (auto sqs = target.sqs_parameters()) delivery.group_id = sqs->message_group_id().value_or("");
-  auto pushed = co_await deps_.switchboard.push(std::move(delivery));
-  if (!pushed) co_return std::unexpected(std::move(pushed.error()));
-  co_return Result<>{};
 }
 
 std::int64_t Deliveries::backoff_ms(int attempts) {
@@ -346,16 +337,14 @@ io::Task<void> Deliveries::failed(Job job, std::shared_ptr<const Rule> rule, mod
                                   std::shared_ptr<const Known> known, Error error) {
   auto policy = target.retry_policy();
   std::int64_t most = limits::events_retry_attempts;
-  std::int64_t age_ms = std::chrono::milliseconds(limits::events_retry_age).count();
-  if (policy) {
-    most = policy->maximum_retry_attempts().value_or(most);
-    if (auto seconds = policy->maximum_event_age_in_seconds()) age_ms = *seconds * 1000;
-  }
+  if (policy) most = policy->maximum_retry_attempts().value_or(most);
+  std::int64_t expires = expires_ms(job, target);
   Failure failure{.error = std::move(error)};
   if (failure.error.kind == ErrorKind::throttled) count(*rule, Step::throttled);
   failure.final = !may_pass(failure.error.kind);
-  if (!failure.final && job.attempts >= most) failure.exhausted = "MaximumRetryAttempts";
-  if (!failure.final && failure.exhausted.empty() && now_ms() - job.first_ms >= age_ms) {
+  bool waited = failure.error.reason == gate::circuit_open;
+  if (!failure.final && !waited && job.attempts >= most) failure.exhausted = "MaximumRetryAttempts";
+  if (!failure.final && failure.exhausted.empty() && now_ms() >= expires) {
     failure.exhausted = "MaximumEventAgeInSeconds";
   }
   if (failure.final || !failure.exhausted.empty()) {
@@ -374,7 +363,7 @@ io::Task<void> Deliveries::failed(Job job, std::shared_ptr<const Rule> rule, mod
     job.due_ms = now_ms() + backoff_ms(8);
   } else {
     ++job.attempts;
-    job.due_ms = std::min(now_ms() + backoff_ms(job.attempts), job.first_ms + age_ms);
+    job.due_ms = std::min(now_ms() + backoff_ms(job.attempts), expires);
     // What is due by its age alone has waited already.
     job.due_ms = std::max(job.due_ms, now_ms() + 1);
   }

@@ -11,6 +11,9 @@
 // target's dead-letter queue (EventBridge user guide, "Using dead-letter queues to process
 // undelivered events").
 //
+// With a circuit breaker (the tag mayfly:breaker of the rule; one for each of its targets) that is
+// open, deliveries go to its fallback, or wait without being tried until they are too old.
+//
 // Loop thread; times are platform times. stop(), then close() before destruction.
 #pragma once
 
@@ -18,6 +21,8 @@
 
 #include "base/random.h"
 #include "events/switchboard.h"
+#include "gate/breaker.h"
+#include "gate/parked.h"
 #include "services/events/config.h"
 #include "services/events/counts.h"
 #include "services/events/http_targets.h"
@@ -78,6 +83,9 @@ class Deliveries {
   // Once these rows are stored.
   void begin(Prepared prepared);
   std::size_t waiting() const { return jobs_; }
+  // A rule is there, has changed or is gone (nullptr).
+  void rule_changed(const Table<Rule>::Row& before, const Table<Rule>::Row& after);
+  std::size_t open_breakers() const { return breakers_.open(); }
 
  private:
   struct Held {
@@ -100,7 +108,13 @@ class Deliveries {
   void arm();
   void wait(Job job);
   io::Task<void> run(Job job);
-  io::Task<Result<>> push(const Rule& rule, const model::Target& target, const Known& known);
+  // deliveries_push.cc
+  io::Task<Result<>> attempt(const Rule& rule, const model::Target& target, const Known& known);
+  io::Task<Result<>> push(const Rule& rule, const model::Target& target, const Known& known,
+                          std::string arn);
+  bool must_wait(const Job& job, const Rule& rule, const model::Target& target) const;
+  void park(Job job, const model::Target& target);
+  void release(const std::string& breaker);
   io::Task<void> failed(Job job, std::shared_ptr<const Rule> rule, model::Target target,
                         std::shared_ptr<const Known> known, Error error);
   io::Task<Result<>> dead_letter(const Job& job, const Rule& rule, const model::Target& target,
@@ -120,10 +134,16 @@ class Deliveries {
   std::map<std::string, std::size_t, std::less<>> running_by_target_;
   std::map<std::string, std::deque<Job>, std::less<>> behind_;
   bool started_ = false;
+  gate::Breakers breakers_;
+  gate::Parked<Job> parked_;  // at open breakers
   std::optional<io::Loop::PlatformTimerId> timer_;
   io::TaskScope tasks_;
 };
 
 Result<Deliveries::Known> decode_event(std::string_view bytes);
+// Of the breaker between a rule and one of its targets.
+std::string breaker_key(std::string_view rule, std::string_view target);
+// When a delivery is too old.
+std::int64_t expires_ms(const Deliveries::Job& job, const model::Target& target);
 
 }  // namespace mayfly::services::bus

@@ -43,6 +43,7 @@ Answer create_event_bus(Context context, api::Call& call, wire::Record input) {
     co_return over_limit("event buses", limits::events_buses);
   }
   CO_TRY_ASSIGN(auto tags, read_tags(in.tags()));
+  CO_TRY(check_bus_tags(tags));
   auto made = std::make_shared<Bus>();
   made->ref = ref;
   made->tags = std::move(tags);

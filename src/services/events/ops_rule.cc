@@ -58,6 +58,7 @@ Answer put_rule(Context context, api::Call& call, wire::Record input) {
   RuleRef ref{bus, std::string(in.name().value_or(""))};
   CO_TRY(check_rule(in, ref));
   CO_TRY_ASSIGN(auto tags, read_tags(in.tags()));
+  CO_TRY(check_rule_tags(context, tags));
   CO_TRY(co_await context.config.rules.change(ref.key(), [&](const Row& now) -> ApiResult<Row> {
     if (!now && context.config.rules_on(bus) >= limits::events_rules) {
       return over_limit("rules on an event bus", limits::events_rules);

@@ -1,5 +1,6 @@
 // Tags of buses and rules.
 #include "base/limits.h"
+#include "gate/flow.h"
 #include "services/events/service.h"
 
 namespace mayfly::services::bus {
@@ -12,6 +13,8 @@ Refusal no_resource(std::string_view arn) {
 
 using Change = std::function<ApiResult<Tags>(const Tags& now)>;
 
+constexpr std::string_view tags_of_rules[] = {gate::breaker_tag};
+
 // The tags of whichever it is.
 io::Task<ApiResult<Tags>> change_tags(Context context, std::string arn, Change change) {
   if (auto ref = parse_rule_arn(arn)) {
@@ -21,6 +24,7 @@ io::Task<ApiResult<Tags>> change_tags(Context context, std::string arn, Change c
                                   if (!now) return no_resource(arn);
                                   TRY_ASSIGN(auto tags, change(now->tags));
                                   if (tags == now->tags) return now;
+                                  TRY(check_rule_tags(context, tags));
                                   auto next = std::make_shared<Rule>(*now);
                                   next->tags = std::move(tags);
                                   return next;
@@ -36,6 +40,7 @@ io::Task<ApiResult<Tags>> change_tags(Context context, std::string arn, Change c
                                 if (!from) return no_resource(arn);
                                 TRY_ASSIGN(auto tags, change(from->tags));
                                 if (tags == from->tags) return now;
+                                TRY(check_bus_tags(tags));
                                 auto next = std::make_shared<Bus>(*from);
                                 next->tags = std::move(tags);
                                 return next;
@@ -77,6 +82,25 @@ Answer untag_resource(Context context, api::Call&, wire::Record input) {
 }
 
 }  // namespace
+
+ApiResult<void> check_rule_tags(const Context& context, const Tags& tags) {
+  auto known = gate::check_known(tags, tags_of_rules, "a rule");
+  if (!known) return invalid(known.error().message + ".");
+  auto breaker = gate::breaker_of(tags);
+  if (!breaker) return invalid(breaker.error().message + ".");
+  if (*breaker == nullptr || (*breaker)->fallback.empty() ||
+      context.switchboard.target((*breaker)->fallback) != nullptr) {
+    return {};
+  }
+  return invalid(fmt::format("The fallback {} is nothing that this server could push to.",
+                             (*breaker)->fallback));
+}
+
+ApiResult<void> check_bus_tags(const Tags& tags) {
+  auto known = gate::check_known(tags, {}, "an event bus");
+  if (!known) return invalid(known.error().message + ".");
+  return {};
+}
 
 std::span<const Operation> tag_operations() {
   static constexpr std::array<Operation, 3> rows{{{"ListTagsForResource", list_tags_for_resource},

@@ -55,6 +55,7 @@ EventBus::EventBus(Deps deps)
       policies_(config_) {
   config_.on_rule = [this](const auto& before, const auto& after) {
     clock_.changed(before, after);
+    deliveries_.rule_changed(before, after);
   };
 }
 

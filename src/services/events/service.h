@@ -42,6 +42,7 @@ class EventBus {
   events::EffectsTarget& effects() { return effects_; }
   guard::ResourcePolicies& policies() { return policies_; }
   std::size_t deliveries_waiting() const { return deliveries_.waiting(); }
+  std::size_t open_breakers() const { return deliveries_.open_breakers(); }
 
  private:
   class Policies final : public guard::ResourcePolicies {
@@ -116,6 +117,9 @@ ApiResult<Page<T>> page_of(const Table<T>& table, std::string_view prefix,
 }
 
 ApiResult<Tags> read_tags(const std::vector<model::Tag>& tags, Tags into = {});
+// Tags "mayfly:…" are settings: of rules alone, a circuit breaker (deliveries.h).
+ApiResult<void> check_rule_tags(const Context& context, const Tags& tags);
+ApiResult<void> check_bus_tags(const Tags& tags);
 
 using Handle = Answer (*)(Context, api::Call&, wire::Record);
 struct Operation {

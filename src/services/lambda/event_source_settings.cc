@@ -1,7 +1,7 @@
 #include "services/lambda/event_source_settings.h"
 
 #include "base/limits.h"
-#include "pump/flow.h"
+#include "gate/flow.h"
 #include "wire/event_pattern.h"
 
 namespace mayfly::lambda {
@@ -105,13 +105,13 @@ pump::Settings pump_settings(const functions::Mapping& mapping) {
       out.filters.push_back(*std::move(pattern));
     }
   }
-  if (auto flow = pump::read_flow(mapping.tags)) out.flow = *std::move(flow);
+  if (auto flow = gate::read_flow(mapping.tags)) out.flow = *std::move(flow);
   return out;
 }
 
 ApiResult<void> check_settings(const functions::Mapping& mapping, bool ordered) {
   if (auto pollers = check_pollers(mapping); !pollers) return pollers;
-  if (auto flow = pump::read_flow(mapping.tags); !flow) {
+  if (auto flow = gate::read_flow(mapping.tags); !flow) {
     return refuse(invalid(std::move(flow.error().message)));
   }
   if (ordered && mapping.batch_size > limits::mapping_fifo_items) {

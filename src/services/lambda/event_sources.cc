@@ -327,9 +327,9 @@ io::Task<ApiResult<void>> EventSources::set_tags(Scope scope, std::string arn,
                                                  std::map<std::string, std::string> tags) {
   CO_TRY(check_tags(tags));
   CO_TRY_ASSIGN(auto live, find_settled(scope, arn.substr(arn.find(arn_mark) + arn_mark.size())));
-  auto flow = pump::read_flow(tags);
+  auto flow = gate::read_flow(tags);
   if (!flow) co_return refuse(invalid(std::move(flow.error().message)));
-  auto before = pump::read_flow(live->mapping.tags);
+  auto before = gate::read_flow(live->mapping.tags);
   Mapping mapping = live->mapping;
   mapping.tags = tags;
   auto stored = co_await deps_.mappings.put(std::move(mapping));

@@ -39,6 +39,10 @@ class FakeInvoker final : public invoke::Invoker {
     co_return Result<>{};
   }
   void set_resolver(invoke::Resolver) override {}
+  void control_flow(const Scope&, const FunctionName& name,
+                    std::optional<invoke::FunctionFlow> flow) override {
+    flows[name.str()] = std::move(flow);
+  }
   void start() override {}
   void retire(std::string_view concurrency_key, std::string_view) override {
     retired.emplace_back(concurrency_key);
@@ -74,6 +78,7 @@ class FakeInvoker final : public invoke::Invoker {
   std::vector<invoke::Runnable> runnables;
   std::vector<invoke::Request> requests;
   std::vector<invoke::AsyncEvent> queued;
+  std::map<std::string, std::optional<invoke::FunctionFlow>> flows;
   std::vector<std::string> retired;
   int reserved = 0;
   std::map<std::string, int> provisions;  // pool key → kept environments

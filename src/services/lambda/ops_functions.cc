@@ -159,7 +159,7 @@ Service::Answer Service::create_function(Call& call, Record input) {
   if (!in.architectures().empty()) latest.architecture = in.architectures().front();
   CO_TRY_ASSIGN(latest.layers, layers_of(in.layers(), call, bounds_of(latest)));
   for (const auto& [key, value] : in.tags()) function.tags.emplace(key, value);
-  CO_TRY(check_tags(function.tags));
+  CO_TRY(check_function_tags(function.tags));
   if (deps_.registry.find(ref.scope, ref.name)) {
     co_return refuse(conflict("Function already exist: " + ref.name.str()));
   }

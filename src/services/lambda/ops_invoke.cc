@@ -75,7 +75,7 @@ io::Task<Result<events::Outcome>> Service::invoke_with_fallback(Invocation ready
   Scope scope = ready.runnable->scope;
   invoke::Request again = request;
   auto outcome = co_await deps_.invoker.invoke(std::move(ready.runnable), std::move(request));
-  if (outcome || outcome.error().reason != invoke::circuit_open) co_return outcome;
+  if (outcome || outcome.error().reason != gate::circuit_open) co_return outcome;
   auto ref = parse_function(fallback, "", scope);
   if (!ref) co_return outcome;  // it was read once when it was set
   auto other = co_await prepare(*ref, again.event.deadline);

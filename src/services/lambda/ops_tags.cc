@@ -61,7 +61,10 @@ Service::Answer Service::tag_resource(Call& call, Record input) {
     co_return Record();
   }
   CO_TRY_ASSIGN(FunctionRef ref, taggable(resource, call.scope));
-  CO_TRY(co_await change(ref, add));
+  CO_TRY(co_await change(ref, [&add](Function& function) -> ApiResult<void> {
+    if (auto added = add(function); !added) return added;
+    return check_function_tags(function.tags);
+  }));
   co_return Record();
 }
 

@@ -45,5 +45,7 @@ std::vector<Item> page_of(std::vector<Item> items, const std::string& after, std
 }
 
 ApiResult<void> check_tags(const std::map<std::string, std::string>& tags);
+// Of a function: with flow control (gate/flow.h).
+ApiResult<void> check_function_tags(const std::map<std::string, std::string>& tags);
 
 }  // namespace mayfly::lambda

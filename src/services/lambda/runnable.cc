@@ -42,12 +42,11 @@ int provisioned_in_sum(const functions::Function& function) {
   return out;
 }
 
-Result<std::shared_ptr<const invoke::BreakerSettings>> breaker_of(
-    const functions::Version& version) {
-  auto found = version.environment.find(std::string(invoke::breaker_variable));
+Result<std::shared_ptr<const gate::BreakerSettings>> breaker_of(const functions::Version& version) {
+  auto found = version.environment.find(std::string(gate::breaker_variable));
   if (found == version.environment.end()) return nullptr;
-  TRY_ASSIGN(auto settings, invoke::read_breaker(found->second));
-  return std::make_shared<const invoke::BreakerSettings>(std::move(settings));
+  TRY_ASSIGN(auto settings, gate::read_breaker(found->second));
+  return std::make_shared<const gate::BreakerSettings>(std::move(settings));
 }
 
 bool is_exactly_once(const functions::Version& version) {

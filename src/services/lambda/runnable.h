@@ -25,8 +25,7 @@ std::string pool_key(const Scope& scope, const functions::Version& version, bool
 int provisioned_for(const functions::Function& function, std::string_view version);
 
 // The circuit breaker that its environment asks for; nullptr: none. Kind invalid, with the reason.
-Result<std::shared_ptr<const invoke::BreakerSettings>> breaker_of(
-    const functions::Version& version);
+Result<std::shared_ptr<const gate::BreakerSettings>> breaker_of(const functions::Version& version);
 
 // What the function does is held back and committed with what it is invoked for.
 bool is_exactly_once(const functions::Version& version);

@@ -26,6 +26,7 @@ Service::Service(Deps deps) : deps_(std::move(deps)), settled_(deps_.loop), task
     prepared_.erase({scope, name});
     note_reservation(scope, name);
     follow_provisioned(scope, name);
+    follow_flow(scope, name);
   });
   if (deps_.mappings == nullptr) return;
   sources_ = make_sources();
@@ -44,6 +45,7 @@ io::Task<Result<>> Service::start() {
     if (awaits) uninitialised.push_back({function.scope, function.name, {}});
     note_reservation(function.scope, function.name);
     follow_provisioned(function.scope, function.name);
+    follow_flow(function.scope, function.name);
   });
   for (const FunctionRef& ref : unsettled) settle_later(ref);
   for (const FunctionRef& ref : uninitialised) {

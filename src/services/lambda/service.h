@@ -347,6 +347,8 @@ class Service final : public guard::ResourcePolicies {
   void note_reservation(const Scope& scope, const FunctionName& name);
   // Has invoke/ keep what the function's configurations ask for, and no more.
   void follow_provisioned(const Scope& scope, const FunctionName& name);
+  // The flow control of its asynchronous events is as its tags say (flow_tags.cc).
+  void follow_flow(const Scope& scope, const FunctionName& name);
   io::Task<void> provision(FunctionRef version);
   template <class Out>
   Out describe_provisioned(const Function& function,

@@ -59,6 +59,7 @@ Answer create_pipe(Pipes& pipes, api::Call& call, wire::Record input) {
     co_return conflict(fmt::format("Pipe {} already exists.", name), name);
   }
   CO_TRY(pipes.check(*made));
+  CO_TRY(check_tags(pipes, made->tags()));
   if (pipes.table().count(key_of(call.scope, "")) >= limits::pipes_per_account) {
     co_return Refusal(model::service_quota_exceeded_exception(
         fmt::format("An account may have {} pipes.", limits::pipes_per_account)));
@@ -195,26 +196,21 @@ Answer list_pipes(Pipes& pipes, api::Call& call, wire::Record input) {
 
 // ---- Tags
 
-using Tags = std::map<std::string, std::string>;
-
-Tags tags_of(const Settings& settings) {
-  Tags out;
-  for (auto [name, value] : settings.about.tags()) out.emplace(name, value);
-  return out;
-}
-
-io::Task<ApiResult<Tags>> change_tags(Pipes& pipes, std::string arn,
-                                      std::function<void(Tags&)> change) {
+io::Task<ApiResult<gate::Tags>> change_tags(Pipes& pipes, std::string arn,
+                                            std::function<void(gate::Tags&)> change) {
   auto slash = arn.rfind('/');
   auto name = slash == arn.npos ? arn : arn.substr(slash + 1);
+  Row before;
   CO_TRY_ASSIGN(
       auto row,
       co_await pipes.table().change(
           key_of(events::scope_of_arn(arn), name), [&](const Row& now) -> ApiResult<Row> {
             if (!now || now->about.arn() != arn) return no_pipe(arn);
-            auto tags = tags_of(*now);
+            before = now;
+            auto tags = now->tags();
             change(tags);
-            if (tags == tags_of(*now)) return now;
+            if (tags == now->tags()) return now;
+            TRY(check_tags(pipes, tags));
             if (tags.size() > limits::events_tags) {
               return invalid(fmt::format("A pipe may have {} tags.", limits::events_tags));
             }
@@ -223,29 +219,33 @@ io::Task<ApiResult<Tags>> change_tags(Pipes& pipes, std::string arn,
             next->about.set_tags(tags);
             return next;
           }));
-  co_return tags_of(*row);
+  pipes.follow_tags(*before, *row);
+  co_return row->tags();
 }
 
 Answer list_tags_for_resource(Pipes& pipes, api::Call&, wire::Record input) {
   model::ListTagsForResourceRequest in(std::move(input));
   CO_TRY_ASSIGN(auto tags, co_await change_tags(pipes, std::string(in.resource_arn().value_or("")),
-                                                [](Tags&) {}));
+                                                [](gate::Tags&) {}));
   co_return model::ListTagsForResourceResponse().set_tags(tags).record();
 }
 
 Answer tag_resource(Pipes& pipes, api::Call&, wire::Record input) {
   model::TagResourceRequest in(std::move(input));
-  CO_TRY(co_await change_tags(pipes, std::string(in.resource_arn().value_or("")), [&](Tags& tags) {
-    for (auto [name, value] : in.tags()) tags.insert_or_assign(std::string(name), value);
-  }));
+  CO_TRY(co_await change_tags(pipes, std::string(in.resource_arn().value_or("")),
+                              [&](gate::Tags& tags) {
+                                for (auto [name, value] : in.tags())
+                                  tags.insert_or_assign(std::string(name), value);
+                              }));
   co_return model::TagResourceResponse().record();
 }
 
 Answer untag_resource(Pipes& pipes, api::Call&, wire::Record input) {
   model::UntagResourceRequest in(std::move(input));
-  CO_TRY(co_await change_tags(pipes, std::string(in.resource_arn().value_or("")), [&](Tags& tags) {
-    for (auto name : in.tag_keys()) tags.erase(std::string(name));
-  }));
+  CO_TRY(co_await change_tags(pipes, std::string(in.resource_arn().value_or("")),
+                              [&](gate::Tags& tags) {
+                                for (auto name : in.tag_keys()) tags.erase(std::string(name));
+                              }));
   co_return model::UntagResourceResponse().record();
 }
 

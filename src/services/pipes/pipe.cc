@@ -16,6 +16,20 @@ constexpr std::array<std::string_view, 8> predefined{
     "aws.pipes.enrichment-arn", "aws.pipes.target-arn", "aws.pipes.event.ingestion-time",
     "aws.pipes.event",          "aws.pipes.event.json"};
 
+// What comes back and would be tried again is a failure; what will never be taken says nothing of
+// the target's health.
+gate::Breakers::End judge(const Result<events::Outcome>& outcome) {
+  using End = gate::Breakers::End;
+  if (outcome) return outcome->kind == events::Outcome::Kind::ok ? End::success : End::failure;
+  switch (outcome.error().kind) {
+    case ErrorKind::invalid:
+    case ErrorKind::too_large:
+    case ErrorKind::unimplemented:
+    case ErrorKind::cancelled: return End::neither;
+    default: return End::failure;
+  }
+}
+
 // Beyond "$.body" a body that is JSON is read as such.
 std::optional<Json> at_path(std::string_view text, const Json& record) {
   auto path = wire::JsonPath::parse(text);
@@ -67,6 +81,12 @@ void add_http(const Parameters& parameters, const Json& record, events::Delivery
 
 }  // namespace
 
+gate::Tags Settings::tags() const {
+  gate::Tags out;
+  for (auto [name, value] : about.tags()) out.emplace(name, value);
+  return out;
+}
+
 std::string encode(const Settings& settings) {
   Json out;
   out["account"] = settings.scope.account.str();
@@ -114,6 +134,7 @@ Pipe::Pipe(Deps deps, std::shared_ptr<const Settings> settings)
   if (auto parameters = settings_->about.target_parameters()) {
     target_template_ = read(parameters->input_template());
   }
+  breaker_ = gate::breaker_of(settings_->tags()).value_or(nullptr);
 }
 
 Pipe::~Pipe() = default;
@@ -137,10 +158,14 @@ Result<> Pipe::start() {
       }
     }
   }
-  pump::Pump::Deps deps{
-      .loop = deps_.loop, .feed = std::move(source.feed), .push = [this](pump::Call call) {
-        return move(std::move(call.payload), std::move(call.trace_header));
-      }};
+  if (auto flow = gate::read_flow(settings_->tags(), pipe_tags)) settings.flow = *std::move(flow);
+  pump::Pump::Deps deps{.loop = deps_.loop,
+                        .feed = std::move(source.feed),
+                        .push =
+                            [this](pump::Call call) {
+                              return attempt(std::move(call.payload), std::move(call.trace_header));
+                            },
+                        .may_push = [this] { return may_move(); }};
   pump_ = std::make_unique<pump::Pump>(std::move(deps), std::move(settings));
   pump_->start();
   return {};
@@ -156,13 +181,37 @@ io::Task<void> Pipe::close() {
 
 // ---- One batch
 
-io::Task<Result<events::Outcome>> Pipe::move(std::string payload, std::string trace) {
+bool Pipe::may_move() const {
+  return !breaker_ || !breaker_->fallback.empty() || deps_.breakers.lets(settings_->breaker_key());
+}
+
+io::Task<Result<events::Outcome>> Pipe::attempt(std::string payload, std::string trace) {
+  std::string target(settings_->about.target().value_or(""));
+  if (!breaker_) co_return co_await move(std::move(payload), std::move(trace), std::move(target));
+  std::string key = settings_->breaker_key();
+  auto begun = deps_.breakers.begin(key, *breaker_);
+  if (begun) {
+    auto outcome = co_await move(std::move(payload), std::move(trace), std::move(target));
+    deps_.breakers.end(key, *breaker_, judge(outcome));
+    co_return outcome;
+  }
+  if (!breaker_->fallback.empty()) {
+    auto instead = co_await move(std::move(payload), std::move(trace), breaker_->fallback);
+    if (instead) co_return instead;
+    log::warn("pipes", "the fallback {} of pipe {} takes nothing: {}", breaker_->fallback,
+              settings_->name(), instead.error().message);
+  }
+  co_return std::unexpected(begun.error());
+}
+
+io::Task<Result<events::Outcome>> Pipe::move(std::string payload, std::string trace,
+                                             std::string arn) {
   CO_TRY_ASSIGN(auto records, read_records(payload));
   if (!settings_->about.enrichment().value_or("").empty()) {
     CO_TRY_ASSIGN(records, co_await enrich(std::move(records), trace));
   }
   if (records.empty()) co_return events::Outcome{};
-  co_return co_await send(std::move(records), std::move(trace));
+  co_return co_await send(std::move(records), std::move(trace), std::move(arn));
 }
 
 // What the enrichment answers takes the place of the records.
@@ -205,9 +254,8 @@ io::Task<Result<Pipe::Records>> Pipe::enrich(Records records, std::string trace)
   co_return out;
 }
 
-io::Task<Result<events::Outcome>> Pipe::send(Records records, std::string trace) {
-  std::string arn(settings_->about.target().value_or(""));
-  if (is_function(arn)) co_return co_await send_batch(records, std::move(trace));
+io::Task<Result<events::Outcome>> Pipe::send(Records records, std::string trace, std::string arn) {
+  if (is_function(arn)) co_return co_await send_batch(records, std::move(trace), arn);
   for (const auto& record : records) {
     CO_TRY_ASSIGN(auto payload, input_of(target_template_, record));
     auto delivery = delivery_to(arn, std::move(payload), trace);
@@ -217,13 +265,14 @@ io::Task<Result<events::Outcome>> Pipe::send(Records records, std::string trace)
   co_return events::Outcome{};
 }
 
-io::Task<Result<events::Outcome>> Pipe::send_batch(const Records& records, std::string trace) {
+io::Task<Result<events::Outcome>> Pipe::send_batch(const Records& records, std::string trace,
+                                                   std::string_view arn) {
   auto parameters = settings_->about.target_parameters();
   auto function = parameters ? parameters->lambda_function_parameters() : std::nullopt;
   CO_TRY_ASSIGN(auto payload, array_of(target_template_, records));
-  auto delivery =
-      delivery_to(settings_->about.target().value_or(""), std::move(payload), std::move(trace));
-  delivery.wait = !function || function->invocation_type() != "FIRE_AND_FORGET";
+  auto delivery = delivery_to(arn, std::move(payload), std::move(trace));
+  delivery.wait = arn == settings_->about.target().value_or("") &&
+                  (!function || function->invocation_type() != "FIRE_AND_FORGET");
   auto outcome = co_await deps_.switchboard.push(std::move(delivery));
   if (outcome) outcome->payload = verdict_of(outcome->payload);
   co_return outcome;

@@ -7,12 +7,17 @@
 // A function gets a batch as a JSON array, everything else record by record. What fails makes the
 // whole batch come back, but for functions that name the failed items as event source mappings do.
 //
+// Its tags are settings: flow control (gate/flow.h), and a circuit breaker for what its batches go
+// to, enrichment and target together. While that is open nothing is taken from the source, or what
+// is taken goes to its fallback.
+//
 // Loop thread. stop(), then close() before destruction.
 #pragma once
 
 #include "api/pipes.h"
 #include "api/record_json.h"
 #include "events/switchboard.h"
+#include "gate/breaker.h"
 #include "pump/pump.h"
 #include "wire/input_template.h"
 
@@ -28,6 +33,8 @@ struct Settings {
   model::DescribePipeResponse about;
   std::string name() const { return std::string(about.name().value_or("")); }
   std::string key() const { return scope.account.str() + "/" + scope.region.str() + "/" + name(); }
+  std::string breaker_key() const { return key() + "/"; }
+  gate::Tags tags() const;
   bool runs() const { return about.desired_state().value_or("RUNNING") == "RUNNING"; }
 };
 std::string encode(const Settings& settings);
@@ -38,6 +45,7 @@ class Pipe {
   struct Deps {
     io::Loop& loop;
     const events::Switchboard& switchboard;
+    gate::Breakers& breakers;
   };
   Pipe(Deps deps, std::shared_ptr<const Settings> settings);
   ~Pipe();
@@ -46,15 +54,22 @@ class Pipe {
   Result<> start();
   void stop();
   io::Task<void> close();
+  // Its circuit breaker may let something through.
+  void poke() {
+    if (pump_) pump_->poke();
+  }
 
  private:
   using Records = std::vector<wire::Json>;
   using Template = std::optional<wire::InputTemplate>;
 
-  io::Task<Result<events::Outcome>> move(std::string payload, std::string trace);
+  bool may_move() const;
+  io::Task<Result<events::Outcome>> attempt(std::string payload, std::string trace);
+  io::Task<Result<events::Outcome>> move(std::string payload, std::string trace, std::string arn);
   io::Task<Result<Records>> enrich(Records records, std::string trace);
-  io::Task<Result<events::Outcome>> send(Records records, std::string trace);
-  io::Task<Result<events::Outcome>> send_batch(const Records& records, std::string trace);
+  io::Task<Result<events::Outcome>> send(Records records, std::string trace, std::string arn);
+  io::Task<Result<events::Outcome>> send_batch(const Records& records, std::string trace,
+                                               std::string_view arn);
   // One record as the template makes it, or as it is.
   Result<std::string> input_of(const Template& form, const wire::Json& record) const;
   Result<std::string> array_of(const Template& form, const Records& records) const;
@@ -66,8 +81,12 @@ class Pipe {
   std::shared_ptr<const Settings> settings_;
   Template enrichment_template_;
   Template target_template_;
+  std::shared_ptr<const gate::BreakerSettings> breaker_;  // nullptr: none
   std::unique_ptr<pump::Pump> pump_;
 };
+
+// Tags of pipes that are settings, beside those of flow control.
+inline constexpr std::string_view pipe_tags[] = {gate::breaker_tag};
 
 // Of an InputTemplate: paths ("$.body.id") and what is predefined ("aws.pipes.pipe-arn").
 Result<wire::InputTemplate> read_template(std::string_view text);

@@ -89,8 +89,9 @@ struct Bench {
     auto record = api::record_of(*row->input, in);
     REQUIRE_MESSAGE(record.has_value(), record.error().message);
     // A part of the path, which JSON alone does not bring.
-    if (int index = record->index("Name"); index >= 0) {
-      record->at(static_cast<std::size_t>(index)) = std::string(in.string_or("Name"));
+    for (std::string_view name : {"Name", "resourceArn"}) {
+      int index = record->index(name);
+      if (index >= 0) record->at(static_cast<std::size_t>(index)) = std::string(in.string_or(name));
     }
     auto out = loop.run_until(service.handlers.at(name)(call, *std::move(record)));
     loop.run_ready();
@@ -119,6 +120,10 @@ struct Bench {
   void send(std::vector<std::string> bodies) {
     for (auto& body : bodies) feed->there.push_back(std::move(body));
     if (feed->arrival) feed->arrival();
+    loop.run_ready();
+  }
+  void pass(Duration time) {
+    clock.advance(time);
     loop.run_ready();
   }
 
@@ -245,4 +250,62 @@ TEST_CASE("pipe: so many of an account") {
   CHECK(made(limits::pipes_per_account) == "ServiceQuotaExceededException");
   bench.ok("DeletePipe", Json::object({{"Name", "p0"}}));
   CHECK(made(limits::pipes_per_account) == "(success)");
+}
+
+namespace {
+
+Json tags(std::string_view name, std::string_view value) {
+  auto out = Json::object({{"resourceArn", "arn:aws:pipes:us-east-1:123456789012:pipe/p"}});
+  out["tags"][name] = value;
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("pipe: with an open circuit breaker it takes nothing, and then tries it out") {
+  Bench bench;
+  bench.ok("CreatePipe", Bench::pipe(queue_arn, R"({"Tags":{"mayfly:breaker":"1/60s open=30s"}})"));
+  bench.queue.answer = fail(ErrorKind::internal, "broken");
+  bench.send({"a"});
+  CHECK(bench.queue.got.size() == 1);
+  CHECK(bench.pipes->open_breakers() == 1);
+  bench.send({"b", "c"});
+  bench.pass(29s);
+  CHECK(bench.feed->there.size() == 2);
+  bench.queue.answer = events::Outcome{};
+  bench.pass(1s);
+  CHECK(bench.pipes->open_breakers() == 0);
+  CHECK(bench.feed->acknowledged == std::vector<std::string>{"b", "c"});
+}
+
+TEST_CASE("pipe: while its breaker is open the fallback gets what is for the target") {
+  Bench bench;
+  bench.ok("CreatePipe", Bench::pipe(queue_arn, fmt::format(R"({{"Tags":{{"mayfly:breaker":)"
+                                                            R"("1/60s fallback={}"}}}})",
+                                                            function_arn)));
+  bench.queue.answer = fail(ErrorKind::internal, "broken");
+  bench.send({"a"});
+  bench.send({"b"});
+  CHECK(bench.queue.got.size() == 1);
+  REQUIRE(bench.function.got.size() == 1);
+  CHECK(bench.function.got[0].payload == R"([{"messageId":"m2","body":"b"}])");
+  CHECK_FALSE(bench.function.got[0].wait);
+  CHECK(bench.feed->acknowledged == std::vector<std::string>{"b"});
+}
+
+TEST_CASE("pipe: flow control by its tags") {
+  Bench bench;
+  bench.ok("CreatePipe", Bench::pipe(queue_arn, R"({"Tags":{"mayfly:key":"body.k"}})"));
+  bench.ok("TagResource", tags("mayfly:throttle", "1/1m"));
+  bench.loop.run_ready();
+  CHECK(bench.state() == "RUNNING");
+  bench.send({R"({"k":"a","n":1})", R"({"k":"a","n":2})", R"({"k":"b"})"});
+  CHECK(bench.queue.got.size() == 2);
+  bench.pass(1min);
+  CHECK(bench.queue.got.size() == 3);
+  CHECK(bench.code("TagResource", tags("mayfly:throttle", "often")) == "ValidationException");
+  CHECK(bench.code("TagResource", tags("mayfly:breaker", "often")) == "ValidationException");
+  CHECK(bench.code("TagResource", tags("mayfly:overlap", "skip")) == "ValidationException");
+  CHECK(bench.code("TagResource", tags("mayfly:breaker", "1/1s fallback=arn:aws:x:r:1:s")) ==
+        "ValidationException");
 }

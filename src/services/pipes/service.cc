@@ -72,7 +72,13 @@ Pipes::Pipes(Deps deps)
     : deps_(deps),
       table_(deps_.loop, deps_.store, "pipe/",
              [](const Error& error) { return api::internal_failure(error.message); }),
-      tasks_(deps_.loop) {}
+      breakers_(deps_.loop),
+      tasks_(deps_.loop) {
+  breakers_.on_change([this](const std::string& breaker) {
+    auto found = live_.find(std::string_view(breaker).substr(0, breaker.size() - 1));
+    if (found != live_.end() && found->second->pipe) found->second->pipe->poke();
+  });
+}
 
 Result<std::unique_ptr<Pipes>> Pipes::open(Deps deps) {
   auto out = std::make_unique<Pipes>(deps);
@@ -123,7 +129,7 @@ void Pipes::run(const std::string& key, Live& live) {
   auto row = table_.find(key);
   live.failure.clear();
   if (!row || !row->runs() || stopped_) return;
-  live.pipe = std::make_unique<Pipe>(Pipe::Deps{deps_.loop, deps_.switchboard}, row);
+  live.pipe = std::make_unique<Pipe>(Pipe::Deps{deps_.loop, deps_.switchboard, breakers_}, row);
   if (auto started = live.pipe->start(); !started) {
     log::warn("pipes", "pipe {} does not run: {}", row->name(), started.error().message);
     live.failure = std::move(started.error().message);
@@ -165,11 +171,37 @@ io::Task<void> Pipes::settle_soon(std::string key) {
     live->pipe.reset();
   }
   if (!table_.find(key)) {
+    breakers_.forget(key + "/");
     live_.erase(key);
     co_return;
   }
   run(key, *live);
   live->transition.clear();
+}
+
+void Pipes::follow_tags(const Settings& before, const Settings& now) {
+  auto own = [](const Settings& settings) {
+    auto out = settings.tags();
+    std::erase_if(out, [](const auto& tag) { return !tag.first.starts_with("mayfly:"); });
+    return out;
+  };
+  if (own(before) == own(now)) return;
+  breakers_.forget(now.breaker_key());
+  // One that is on its way takes them as they are now.
+  if (settled(now.key())) settle(now.key(), "UPDATING");
+}
+
+ApiResult<void> check_tags(const Pipes& pipes, const gate::Tags& tags) {
+  if (auto flow = gate::read_flow(tags, pipe_tags); !flow)
+    return invalid(flow.error().message + ".");
+  auto breaker = gate::breaker_of(tags);
+  if (!breaker) return invalid(breaker.error().message + ".");
+  if (*breaker == nullptr || (*breaker)->fallback.empty() ||
+      pipes.deps().switchboard.target((*breaker)->fallback) != nullptr) {
+    return {};
+  }
+  return invalid(fmt::format("The fallback {} is nothing that this server could push to.",
+                             (*breaker)->fallback));
 }
 
 ApiResult<void> Pipes::check(const Settings& settings) const {

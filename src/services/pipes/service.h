@@ -40,6 +40,9 @@ class Pipes {
   bool settled(const std::string& key) const;
   // The pipe becomes what its row says, by way of that state.
   void settle(const std::string& key, std::string transition);
+  // Its tags that are settings are others than before: it begins again with them.
+  void follow_tags(const Settings& before, const Settings& now);
+  std::size_t open_breakers() const { return breakers_.open(); }
   // Everything that a pipe names can be served here.
   ApiResult<void> check(const Settings& settings) const;
 
@@ -54,6 +57,7 @@ class Pipes {
 
   Deps deps_;
   Table table_;
+  gate::Breakers breakers_;
   std::map<std::string, std::shared_ptr<Live>, std::less<>> live_;
   bool stopped_ = true;
   io::TaskScope tasks_;
@@ -67,6 +71,7 @@ struct Operation {
 };
 std::span<const Operation> operations();
 
+ApiResult<void> check_tags(const Pipes& pipes, const gate::Tags& tags);
 Refusal invalid(std::string message);
 Refusal no_pipe(std::string_view name);
 

@@ -1,5 +1,8 @@
 #include "services/scheduler/input.h"
 
+#include "gate/breaker.h"
+#include "gate/flow.h"
+
 namespace mayfly::services::scheduler {
 
 namespace {
@@ -208,7 +211,27 @@ ApiResult<Schedule> read_schedule(const model::CreateScheduleInput& in, const Sc
   return out;
 }
 
-ApiResult<void> check_tags(const Tags& tags) {
+namespace {
+
+constexpr std::string_view group_tags[] = {missed_tag, overlap_tag, gate::breaker_tag};
+
+ApiResult<void> check_own_tags(const Tags& tags, const events::Switchboard& switchboard) {
+  if (auto known = gate::check_known(tags, group_tags, "a schedule group"); !known) {
+    return invalid(known.error().message + ".");
+  }
+  auto breaker = gate::breaker_of(tags);
+  if (!breaker) return invalid(breaker.error().message + ".");
+  if (*breaker == nullptr || (*breaker)->fallback.empty() ||
+      switchboard.target((*breaker)->fallback) != nullptr) {
+    return {};
+  }
+  return invalid(fmt::format("The fallback {} is nothing that this server could push to.",
+                             (*breaker)->fallback));
+}
+
+}  // namespace
+
+ApiResult<void> check_tags(const Tags& tags, const events::Switchboard& switchboard) {
   if (tags.size() > limits::schedule_tags) {
     return Refusal(model::service_quota_exceeded_exception(
         fmt::format("A schedule group may have {} tags.", limits::schedule_tags)));
@@ -224,7 +247,7 @@ ApiResult<void> check_tags(const Tags& tags) {
       return invalid(fmt::format("The tag {} must be allow or skip, not '{}'.", name, value));
     }
   }
-  return {};
+  return check_own_tags(tags, switchboard);
 }
 
 }  // namespace mayfly::services::scheduler

@@ -13,6 +13,6 @@ ApiResult<Target> read_target(const model::Target& in, const ScheduleRef& ref,
                               const Scheduler::Deps& deps);
 
 // The tags of a group: their number, and our own.
-ApiResult<void> check_tags(const Tags& tags);
+ApiResult<void> check_tags(const Tags& tags, const events::Switchboard& switchboard);
 
 }  // namespace mayfly::services::scheduler

@@ -33,7 +33,7 @@ Answer create_schedule_group(Scheduler& scheduler, api::Call& call, wire::Record
   model::CreateScheduleGroupInput in(std::move(input));
   GroupRef ref{call.scope, std::string(in.name().value_or(""))};
   Tags tags = read_tags(in.tags());
-  CO_TRY(check_tags(tags));
+  CO_TRY(check_tags(tags, scheduler.deps().switchboard));
   std::string token(in.client_token().value_or(""));
   auto done = co_await scheduler.groups().create(ref, tags, token);
   if (!done && done.error().kind == ErrorKind::too_large) {
@@ -116,7 +116,7 @@ Answer tag_resource(Scheduler& scheduler, api::Call&, wire::Record input) {
   Tags given = read_tags(in.tags());
   Tags all = group.tags;
   for (const auto& [name, value] : given) all.insert_or_assign(name, value);
-  CO_TRY(check_tags(all));
+  CO_TRY(check_tags(all, scheduler.deps().switchboard));
   auto done = co_await scheduler.groups().change(group.ref, [&given](Group& changed) {
     for (const auto& [name, value] : given) changed.tags.insert_or_assign(name, value);
   });

@@ -69,6 +69,7 @@ std::string encode(const Run& run) {
                            {"number", run.number}});
   if (run.last) out["last"] = true;
   if (run.alone) out["alone"] = true;
+  if (run.waited) out["waited"] = true;
   if (run.target) out["target"] = target_json(*run.target);
   return out.dump();
 }
@@ -91,6 +92,7 @@ Result<Run> decode_run(std::string_view key, std::string_view bytes) {
   out.number = json.int_or("number", 0);
   out.last = json.bool_or("last", false);
   out.alone = json.bool_or("alone", false);
+  out.waited = json.bool_or("waited", false);
   if (const auto* target = json.find("target")) out.target = target_of(*target);
   return out;
 }

@@ -60,6 +60,7 @@ struct Run {
   std::int64_t number = 0;         // of the schedule's runs
   bool last = false;               // the schedule is complete with it
   bool alone = false;              // it has an open/ row, and its function is waited for
+  bool waited = false;             // since its last attempt, at an open circuit breaker
   std::optional<Target> target{};  // as it was when the run began; nullopt: the schedule's
 };
 std::string encode(const Run& run);

@@ -26,7 +26,11 @@ Runner::Runner(Schedules& schedules, const Courier& courier, CountStep count)
       courier_(courier),
       count_(std::move(count)),
       loop_(schedules.deps().loop),
-      tasks_(schedules.deps().loop) {}
+      breakers_(loop_),
+      breaker_news_(loop_),
+      tasks_(loop_) {
+  breakers_.on_change([this](const std::string&) { breaker_news_.wake_all(); });
+}
 
 std::int64_t Runner::now_ms() const { return epoch_millis(loop_.clock().platform()); }
 
@@ -64,6 +68,7 @@ std::size_t Runner::room() const {
 Runner::Totals Runner::totals() const {
   Totals out = totals_;
   out.under_way = flying_.size();
+  out.open_breakers = breakers_.open();
   return out;
 }
 

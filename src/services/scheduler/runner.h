@@ -5,6 +5,11 @@
 //                          it failed:   the row moves to the time of the next attempt
 //                          for good:    to the dead-letter queue, then as delivered
 //
+// With a circuit breaker (the tag mayfly:breaker of the group; one for each target of its
+// schedules) that is open, runs go to its fallback, or their rows move to the time at which it lets
+// something through, without an attempt; while it is tried out, those that are due wait for how
+// that ends.
+//
 // So a run that fell due is in the store until its target has it: a server that is killed meanwhile
 // delivers it when it starts again (perhaps a second time). Both kinds of rows are in the order of
 // time, and one timer waits for the first of them: what is not due takes no memory.
@@ -15,6 +20,8 @@
 
 #include <unordered_map>
 
+#include "gate/breaker.h"
+#include "io/park.h"
 #include "services/scheduler/courier.h"
 #include "services/scheduler/schedules.h"
 
@@ -32,6 +39,7 @@ class Runner {
     std::uint64_t delivered = 0;
     std::uint64_t failed = 0;
     std::uint64_t missed = 0;
+    std::size_t open_breakers = 0;  // now
   };
   // Since the start.
   Totals totals() const;
@@ -54,6 +62,14 @@ class Runner {
   Result<std::size_t> take_runs(std::size_t most);
   void fly(Run run, std::optional<Schedule> schedule);
   io::Task<void> deliver(Run run, std::optional<Schedule> schedule);
+  // runner_breaker.cc
+  std::shared_ptr<const gate::BreakerSettings> breaker_of(const Run& run) const;
+  io::Task<std::optional<Failure>> attempt(Run run, Target target);
+  // What an open breaker keeps from its target: it has gone to the fallback (nullopt), or that it
+  // has not.
+  io::Task<std::optional<Failure>> detour(Run run, Target target, std::string fallback) const;
+  // false: it is too old for that.
+  io::Task<bool> postpone(Run run, const Target& target);
   io::Task<void> settle(Run run, const Target& target, std::optional<Failure> failure,
                         std::int64_t began_ms);
   io::Task<bool> retry(const Run& run, const Target& target, const Failure& failure,
@@ -79,6 +95,8 @@ class Runner {
   std::optional<io::Loop::PlatformTimerId> timer_;  // for the first row that is to come
   std::optional<io::Loop::TimerId> pause_;
   std::optional<io::Loop::TimerId> slow_;
+  gate::Breakers breakers_;
+  io::ParkingLot breaker_news_;
   io::TaskScope tasks_;
 };
 

@@ -39,10 +39,13 @@ io::Task<void> Runner::deliver(Run run, std::optional<Schedule> schedule) {
     co_await keep(std::move(batch));
   } else {
     Target target = run.target ? *run.target : schedule->target;
-    count(run, Step::attempted);
-    auto failure = co_await courier_.deliver(run, target);
-    if (failure) count(run, failure->throttled ? Step::throttled : Step::target_error);
-    co_await settle(run, target, std::move(failure), began);
+    auto failure = co_await attempt(run, target);
+    bool waits = failure && failure->code == gate::circuit_open && co_await postpone(run, target);
+    if (!waits) {
+      count(run, Step::attempted);
+      if (failure) count(run, failure->throttled ? Step::throttled : Step::target_error);
+      co_await settle(run, target, std::move(failure), began);
+    }
   }
   flying_.erase(run.id);
   wake();
@@ -57,12 +60,13 @@ io::Task<bool> Runner::retry(const Run& run, const Target& target, const Failure
   std::int64_t most = failure.of_function
                           ? std::min<std::int64_t>(target.max_retries, limits::async_retries)
                           : target.max_retries;
-  if (run.attempt > most) exhausted = "MaximumRetryAttempts";
+  if (run.attempt > most && failure.code != gate::circuit_open) exhausted = "MaximumRetryAttempts";
   if (again.try_ms - run.due_ms > target.max_age_seconds * 1000) {
     exhausted = "MaximumEventAgeInSeconds";
   }
   if (!exhausted.empty()) co_return false;
   ++again.attempt;
+  again.waited = false;
   // It goes on as it has begun, whatever becomes of its schedule.
   again.target = target;
   store::Batch batch;

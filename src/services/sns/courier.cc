@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "services/sns/envelope.h"
 #include "services/sns/links.h"
+#include "wire/text.h"
 
 namespace mayfly::services::sns {
 
@@ -70,7 +71,14 @@ io::Task<Verdict> Courier::deliver(std::shared_ptr<const Message> message,
                            ? to->state == Subscription::State::confirmed
                            : to->token == message->token);
   if (!wanted) co_return Verdict{};
+  auto breaker = breaker_of(*message, *to);
+  std::string key = std::to_string(subscription);
+  if (breaker) {
+    auto begun = breakers_.begin(key, *breaker);
+    if (!begun) co_return co_await detour(*message, *to, *breaker, begun.error());
+  }
   auto done = co_await attempt(*message, *to);
+  if (breaker) breakers_.end(key, *breaker, gate::Breakers::judge(done));
   if (done) {
     deps_.count(to->ref.topic, to->protocol, Step::delivered);
     co_return Verdict{};
@@ -83,6 +91,47 @@ io::Task<Verdict> Courier::deliver(std::shared_ptr<const Message> message,
     co_return Verdict{.done = false, .again_after_ms = *delay};
   }
   co_return co_await bury(*message, *to, error);
+}
+
+std::size_t Courier::room_of(std::uint64_t subscription) const {
+  return breakers_.room(std::to_string(subscription));
+}
+
+void Courier::on_room(std::function<void(std::uint64_t subscription)> grown) {
+  breakers_.on_change([grown = std::move(grown)](const std::string& key) {
+    if (auto number = wire::parse_int(key)) grown(static_cast<std::uint64_t>(*number));
+  });
+}
+
+std::shared_ptr<const gate::BreakerSettings> Courier::breaker_of(const Message& message,
+                                                                 const Subscription& to) {
+  // What asks an endpoint for its confirmation is for it alone.
+  if (!to.http() || message.type != Message::Type::notification) return nullptr;
+  auto topic = deps_.topics.find(to.ref.topic);
+  auto out = topic ? gate::breaker_of(topic->info().tags).value_or(nullptr) : nullptr;
+  // The tag was taken away meanwhile.
+  if (!out && breakers_.open() > 0) breakers_.forget(std::to_string(to.number));
+  return out;
+}
+
+// What becomes of a message while the breaker is open.
+io::Task<Verdict> Courier::detour(const Message& message, const Subscription& to,
+                                  const gate::BreakerSettings& breaker, const Error& open) {
+  if (!breaker.fallback.empty()) {
+    auto form = events::service_of_arn(breaker.fallback) == "lambda" ? Form::event : Form::document;
+    auto instead = co_await push(message, to, breaker.fallback, form);
+    if (instead) {
+      deps_.count(to.ref.topic, to.protocol, Step::delivered);
+      co_return Verdict{};
+    }
+    log::warn("sns", "the fallback {} of {} takes nothing: {}", breaker.fallback, to.ref.arn(),
+              instead.error().message);
+  }
+  std::int64_t expires = message.published_ms + limits::sns_http_delay_seconds * 1000ll;
+  if (epoch_millis(deps_.loop.clock().platform()) >= expires) {
+    co_return co_await bury(message, to, open);
+  }
+  co_return Verdict{.done = false, .waits_until_ms = expires};
 }
 
 io::Task<Result<>> Courier::attempt(const Message& message, const Subscription& to) {

@@ -5,12 +5,17 @@
 // no retry. Everything else is tried again as the delivery policy says. Of http endpoints, 2xx is
 // success; 429 and 5xx, no connection and no answer in time are tried again; other answers are not.
 //
+// With a circuit breaker (the tag mayfly:breaker of the topic; one for each http endpoint) that is
+// open, messages go to its fallback, or wait without being tried until they are as old as retries
+// of a delivery policy could make them.
+//
 // Loop thread. Outlives the Outbox.
 #pragma once
 
 #include <functional>
 
 #include "events/switchboard.h"
+#include "gate/breaker.h"
 #include "io/http_client.h"
 #include "services/sns/outbox.h"
 #include "services/sns/signer.h"
@@ -37,12 +42,17 @@ class Courier {
     std::size_t http_at_once = limits::sns_http_at_once;  // exchanges under way
   };
   explicit Courier(Deps deps)
-      : deps_(std::move(deps)), signing_(deps_.loop), posting_(deps_.loop) {}
+      : deps_(std::move(deps)), breakers_(deps_.loop), signing_(deps_.loop), posting_(deps_.loop) {}
 
   io::Task<Verdict> deliver(std::shared_ptr<const Message> message, std::uint64_t subscription,
                             std::int64_t attempts);
   // Deliveries per second; 0: any number.
   std::int64_t rate_of(std::uint64_t subscription) const;
+  // How many deliveries its circuit breaker lets through now; `grown` is called when there may be
+  // more.
+  std::size_t room_of(std::uint64_t subscription) const;
+  void on_room(std::function<void(std::uint64_t subscription)> grown);
+  std::size_t open_breakers() const { return breakers_.open(); }
   // Http exchanges under way end as cancelled.
   void stop() { stop_.request_stop(); }
 
@@ -54,6 +64,10 @@ class Courier {
   using Payload = Result<std::string>;
   enum class Form { event, document };  // of what is not raw: functions get events
   io::Task<Result<>> attempt(const Message& message, const Subscription& to);
+  std::shared_ptr<const gate::BreakerSettings> breaker_of(const Message& message,
+                                                          const Subscription& to);
+  io::Task<Verdict> detour(const Message& message, const Subscription& to,
+                           const gate::BreakerSettings& breaker, const Error& open);
   io::Task<Result<>> push(const Message& message, const Subscription& to, std::string arn,
                           Form form);
   io::Task<Result<>> post(const Message& message, const Subscription& to);
@@ -63,6 +77,7 @@ class Courier {
   RetryPolicy retry_policy(const Subscription& to) const;
 
   Deps deps_;
+  gate::Breakers breakers_;
   std::stop_source stop_;
   // The signatures of messages under way: one serves all subscriptions.
   struct Signature {

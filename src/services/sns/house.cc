@@ -16,11 +16,14 @@ House::House(Deps deps)
                       std::int64_t attempts) {
                  return courier_.deliver(std::move(message), subscription, attempts);
                },
-           .rate = [this](std::uint64_t subscription) { return courier_.rate_of(subscription); }}),
+           .rate = [this](std::uint64_t subscription) { return courier_.rate_of(subscription); },
+           .room = [this](std::uint64_t subscription) { return courier_.room_of(subscription); }}),
       publisher_({deps_.loop, deps_.random, deps_.store, topics_, outbox_, deps_.count}),
       target_(topics_, publisher_, deps_.guard),
       effects_(deps_.store, topics_, publisher_),
-      web_(service_deps(), signer_) {}
+      web_(service_deps(), signer_) {
+  courier_.on_room([this](std::uint64_t subscription) { outbox_.let_through(subscription); });
+}
 
 Result<std::unique_ptr<House>> House::open(Deps deps) {
   auto out = std::make_unique<House>(std::move(deps));

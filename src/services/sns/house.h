@@ -41,6 +41,7 @@ class House {
   Web& web() { return web_; }
   events::EffectsTarget& effects() { return effects_; }
   std::size_t waiting() const { return outbox_.waiting(); }
+  std::size_t open_breakers() const { return courier_.open_breakers(); }
 
   // Delivers what is left from before, when all targets are registered.
   void start();
@@ -49,8 +50,8 @@ class House {
 
  private:
   sns::Deps service_deps() {
-    return {deps_.loop,    deps_.random,           topics_, publisher_, deps_.host,
-            deps_.effects, deps_.subscriptions_max};
+    return {deps_.loop,         deps_.random,  topics_, publisher_, deps_.host,
+            deps_.switchboard, deps_.effects, deps_.subscriptions_max};
   }
 
   Deps deps_;

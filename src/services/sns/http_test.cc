@@ -276,3 +276,84 @@ TEST_CASE("http: passwords of URLs are sent, not shown") {
   CHECK(bench.endpoint.got[0].header("authorization") == "Basic bWU6c2VjcmV0");
   CHECK(bench.subscription_attribute(arn, "Endpoint") == "http://me:****@" + url.substr(7));
 }
+
+namespace {
+
+constexpr std::string_view patient =
+    R"({"healthyRetryPolicy":{"numRetries":1,"numNoDelayRetries":0,"minDelayTarget":5,)"
+    R"("maxDelayTarget":5}})";
+
+struct Guarded : Hooked {
+  explicit Guarded(const std::string& breaker) {
+    topic = create("t");
+    tag(breaker);
+    hook(topic, {{"DeliveryPolicy", std::string(patient)},
+                 {"RedrivePolicy",
+                  fmt::format(R"({{"deadLetterTargetArn":"{}"}})", Bench::queue("dead"))}});
+    endpoint.status = 503;
+  }
+  model::TagResourceRequest tags(const std::string& value) {
+    std::vector<model::Tag> out;
+    out.emplace_back().set_key("mayfly:breaker").set_value(value);
+    return model::TagResourceRequest().set_resource_arn(topic).set_tags(std::move(out));
+  }
+  void tag(const std::string& value) { done("TagResource", tags(value)); }
+  std::size_t tries() const { return endpoint.got.size(); }
+  std::string topic;
+};
+
+}  // namespace
+
+TEST_CASE("http: an open circuit breaker makes messages wait, without using up their retries") {
+  Guarded bench("2/60s open=30s");
+  bench.publish(bench.topic, "1");
+  bench.publish(bench.topic, "2");
+  CHECK(bench.tries() == 2);
+  CHECK(bench.house->open_breakers() == 1);
+  bench.publish(bench.topic, "3");
+  bench.pass(29s);
+  CHECK(bench.tries() == 2);
+  bench.pass(1s);
+  CHECK(bench.tries() == 3);
+  CHECK(bench.house->open_breakers() == 1);
+  bench.endpoint.status = 200;
+  bench.pass(30s);
+  // The probe of before waits for its retry.
+  bench.pass(5s);
+  CHECK(bench.house->open_breakers() == 0);
+  CHECK(bench.house->waiting() == 0);
+  CHECK(bench.queues.taken.empty());
+  CHECK(bench.tries() == 6);
+}
+
+TEST_CASE("http: what waits for an hour has a dead letter; a restart closes breakers") {
+  Guarded bench("1/60s open=24h");
+  bench.publish(bench.topic, "1");
+  bench.pass(30min);
+  bench.publish(bench.topic, "2");
+  CHECK(bench.tries() == 1);
+  bench.pass(30min);
+  CHECK(bench.queues.taken.size() == 1);
+  CHECK(bench.tries() == 1);
+  CHECK(bench.house->waiting() == 1);
+}
+
+TEST_CASE("http: while it is open the fallback gets the messages") {
+  Guarded bench("1/60s open=30s fallback=" + Bench::queue("instead"));
+  bench.publish(bench.topic, "1");
+  CHECK(bench.queues.taken.empty());
+  bench.publish(bench.topic, "2");
+  CHECK(bench.queues.taken.size() == 1);
+  bench.pass(5s);  // the retry of the first one
+  REQUIRE(bench.queues.taken.size() == 2);
+  for (const auto& one : bench.queues.taken) CHECK(one.arn == Bench::queue("instead"));
+  CHECK(bench.tries() == 1);
+  CHECK(bench.house->waiting() == 0);
+}
+
+TEST_CASE("http: breakers that are none are refused") {
+  Guarded bench("1/60s");
+  CHECK(bench.error("TagResource", bench.tags("often")).find("is 'often'") != std::string::npos);
+  CHECK(bench.error("TagResource", bench.tags("1/1s fallback=arn:aws:kinesis:r:1:s"))
+            .find("is nothing that this server could push to") != std::string::npos);
+}

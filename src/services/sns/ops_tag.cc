@@ -1,5 +1,7 @@
 // Tags of topics.
 #include "base/limits.h"
+#include "gate/breaker.h"
+#include "gate/flow.h"
 #include "services/sns/service.h"
 
 namespace mayfly::services::sns {
@@ -12,7 +14,23 @@ ApiResult<std::shared_ptr<Topic>> find_resource(const Deps& deps, std::string_vi
   return topic;
 }
 
+constexpr std::string_view own_tags[] = {gate::breaker_tag};
+
 }  // namespace
+
+ApiResult<void> check_topic_tags(const Deps& deps, const std::map<std::string, std::string>& tags) {
+  if (auto known = gate::check_known(tags, own_tags, "a topic"); !known) {
+    return invalid("Tags", known.error().message);
+  }
+  auto breaker = gate::breaker_of(tags);
+  if (!breaker) return invalid("Tags", breaker.error().message);
+  if (*breaker == nullptr || (*breaker)->fallback.empty() ||
+      deps.switchboard.target((*breaker)->fallback) != nullptr) {
+    return {};
+  }
+  return invalid("Tags", fmt::format("the fallback {} is nothing that this server could push to",
+                                     (*breaker)->fallback));
+}
 
 Answer tag_resource(Deps deps, api::Call&, wire::Record input) {
   model::TagResourceRequest in(std::move(input));
@@ -32,6 +50,7 @@ Answer tag_resource(Deps deps, api::Call&, wire::Record input) {
     co_return Refusal(model::tag_limit_exceeded_exception(
         fmt::format("A topic has {} tags at the most.", limits::sns_tags)));
   }
+  CO_TRY(check_topic_tags(deps, given));
   auto done = co_await deps.topics.update(topic, [&given](TopicInfo& info) {
     for (const auto& [key, value] : given) info.tags.insert_or_assign(key, value);
   });

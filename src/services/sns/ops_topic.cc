@@ -111,6 +111,7 @@ Answer create_topic(Deps deps, api::Call& call, wire::Record input) {
         fmt::format("A topic has {} tags at the most.", limits::sns_tags)));
   }
   auto tags = info.tags;
+  CO_TRY(check_topic_tags(deps, tags));
   auto topic = deps.topics.find(ref);
   if (!topic) {
     CO_TRY(check_count(deps, ref));

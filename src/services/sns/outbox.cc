@@ -206,6 +206,14 @@ void Outbox::settle(const LaneKey& key, std::uint64_t seq, const Verdict& verdic
   --lane.running;
   if (verdict.done) {
     finish(seq, key.first);
+  } else if (verdict.waits_until_ms > 0) {
+    release(pending_.at(seq));
+    if (has_order(key)) {
+      lane.ready.push_front(seq);
+      lane.held = true;
+    }
+    parked_.put(std::to_string(key.first), {key, seq}, verdict.waits_until_ms);
+    arm();
   } else {
     auto& pending = pending_.at(seq);
     auto& left = pending.left.at(key.first);
@@ -221,6 +229,14 @@ void Outbox::settle(const LaneKey& key, std::uint64_t seq, const Verdict& verdic
     await(left.due_ms, {key, seq});
   }
   pump(key);
+  // One that was let through and came to nothing leaves its place to another.
+  if (parked_.size() > 0) let_through(key.first);
+}
+
+void Outbox::let_through(std::uint64_t subscription) {
+  if (closing_) return;
+  auto dues = parked_.take(std::to_string(subscription), deps_.room(subscription));
+  for (const auto& due : dues) go_on(due);
 }
 
 void Outbox::finish(std::uint64_t seq, std::uint64_t subscription) {
@@ -245,8 +261,10 @@ void Outbox::await(std::int64_t due_ms, Due due) {
 void Outbox::arm() {
   if (timer_) deps_.loop.cancel_timer(*timer_);
   timer_.reset();
-  if (due_.empty() || closing_) return;
-  timer_ = deps_.loop.add_platform_timer(from_epoch_millis(due_.begin()->first), [this] {
+  std::int64_t first = due_.empty() ? INT64_MAX : due_.begin()->first;
+  first = std::min(first, parked_.expires_ms());
+  if (first == INT64_MAX || closing_) return;
+  timer_ = deps_.loop.add_platform_timer(from_epoch_millis(first), [this] {
     timer_.reset();
     fire();
   });
@@ -257,17 +275,22 @@ void Outbox::fire() {
   while (!due_.empty() && due_.begin()->first <= now) {
     Due due = std::move(due_.begin()->second);
     due_.erase(due_.begin());
-    auto& lane = lanes_[due.lane];
-    if (due.seq == 0) {
-      lane.waiting_for_rate = false;
-    } else if (has_order(due.lane)) {
-      lane.held = false;
-    } else {
-      lane.ready.push_back(due.seq);
-    }
-    pump(due.lane);
+    go_on(due);
   }
+  for (const auto& due : parked_.take_expired(now)) go_on(due);
   arm();
+}
+
+void Outbox::go_on(const Due& due) {
+  auto& lane = lanes_[due.lane];
+  if (due.seq == 0) {
+    lane.waiting_for_rate = false;
+  } else if (has_order(due.lane)) {
+    lane.held = false;
+  } else {
+    lane.ready.push_back(due.seq);
+  }
+  pump(due.lane);
 }
 
 void Outbox::note(std::uint64_t seq) {

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "gate/parked.h"
 #include "io/park.h"
 #include "services/sns/message.h"
 #include "store/store.h"
@@ -37,6 +38,8 @@ struct Verdict {
   bool done = true;
   std::int64_t again_after_ms = 0;
   bool attempt_counts = true;
+  // Not 0: it was not tried, and waits at its circuit breaker, until then at the most.
+  std::int64_t waits_until_ms = 0;
 };
 
 class Outbox {
@@ -50,6 +53,8 @@ class Outbox {
         deliver;
     // Deliveries per second of a subscription; 0: any number.
     std::function<std::int64_t(std::uint64_t subscription)> rate;
+    // How many deliveries of a subscription its circuit breaker lets through.
+    std::function<std::size_t(std::uint64_t subscription)> room = {};
     std::size_t most = limits::sns_deliveries;  // that wait
     std::size_t cached_bytes = limits::sns_cached_bytes;
   };
@@ -68,6 +73,9 @@ class Outbox {
   };
   // All or none, together with `also`. Kind throttled: too much waits already.
   io::Task<Result<>> put(std::vector<Addressed> messages, store::Batch also);
+
+  // What waits at the circuit breaker of a subscription goes on, as far as that has room.
+  void let_through(std::uint64_t subscription);
 
   std::size_t waiting() const { return count_; }  // deliveries that are not done
   io::Task<void> close();
@@ -104,6 +112,7 @@ class Outbox {
   void pump(const LaneKey& key);
   bool may_start(const LaneKey& key, Lane& lane);
   io::Task<void> run(LaneKey key, std::uint64_t seq);
+  void go_on(const Due& due);
   void settle(const LaneKey& key, std::uint64_t seq, const Verdict& verdict);
   void finish(std::uint64_t seq, std::uint64_t subscription);
   std::shared_ptr<const Message> message_of(std::uint64_t seq);
@@ -124,6 +133,7 @@ class Outbox {
   std::map<std::uint64_t, Pending> pending_;
   std::map<LaneKey, Lane> lanes_;
   std::multimap<std::int64_t, Due> due_;
+  gate::Parked<Due> parked_;  // by the subscription's number
   std::optional<io::Loop::PlatformTimerId> timer_;
   std::map<std::uint64_t, bool> notes_;  // messages whose rows are to be written (true) or to go
   bool writing_ = false;

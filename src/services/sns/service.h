@@ -9,6 +9,7 @@
 #include "api/operation.h"
 #include "base/limits.h"
 #include "events/effects.h"
+#include "events/switchboard.h"
 #include "services/sns/publisher.h"
 #include "services/sns/topics.h"
 
@@ -22,6 +23,7 @@ struct Deps {
   Publisher& publisher;
   // By which host clients outside reach this server, for those that came from inside a jail.
   std::function<std::string()> host;
+  const events::Switchboard& switchboard;
   const events::EffectsBoard* effects = nullptr;  // absent: every message is published at once
   std::size_t subscriptions_max = limits::sns_subscriptions;  // of a standard topic
 };
@@ -57,6 +59,9 @@ io::Task<ApiResult<void>> end_subscription(Deps deps, std::shared_ptr<const Subs
 
 // A topic has room for a filter policy, where one is given.
 ApiResult<void> check_filters(const Topic& topic, const Attributes& given);
+
+// Tags "mayfly:…" are settings: a circuit breaker for its http endpoints (courier.h).
+ApiResult<void> check_topic_tags(const Deps& deps, const std::map<std::string, std::string>& tags);
 
 // Tokens of lists: the name of the last one that was answered.
 std::string next_token(std::string_view last);

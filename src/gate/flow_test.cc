@@ -1,4 +1,4 @@
-#include "pump/flow.h"
+#include "gate/flow.h"
 
 #include <doctest/doctest.h>
 
@@ -6,8 +6,8 @@
 #include "wire/json.h"
 
 using namespace mayfly;
-using pump::Flow;
-using pump::FlowSettings;
+using gate::Flow;
+using gate::FlowSettings;
 using Strings = std::vector<std::string>;
 
 namespace {
@@ -26,20 +26,26 @@ struct Bench {
     std::string record = "{\"body\":";
     wire::append_json_string(record, body);
     record += "}";
-    return flow.offer({.handle = name,
-                       .id = name,
-                       .record = record,
-                       .body = body,
-                       .trace_header = "",
-                       .until_ms = now + 30'000},
-                      now);
+    return flow
+        .offer({.handle = name,
+                .mark = gate::mark_of(flow.settings(), record),
+                .record_bytes = record.size(),
+                .held_bytes = record.size(),
+                .since_ms = now},
+               now)
+        .dropped;
+  }
+  // One that was let through before.
+  void offer_again(std::string name, std::string key) {
+    CHECK(flow.offer({.handle = name, .mark = {key, 0}, .since_ms = now, .again = true}, now)
+              .dropped.empty());
   }
   // "KEY: HANDLES", or nothing.
   std::string next() {
     auto batch = flow.next(now);
     if (!batch) return "";
     std::string out = batch->key + ":";
-    for (const auto& item : batch->items) out += " " + item.handle;
+    for (const auto& handle : batch->handles) out += " " + handle;
     return out;
   }
   void done(const std::string& key) { flow.finished(key, now); }
@@ -155,51 +161,102 @@ TEST_CASE("flow: a window waits for more of the key") {
   CHECK(b.next() == "b: b1");
 }
 
-TEST_CASE("flow: what it holds is bounded, extended, and forgotten when it is lost") {
+TEST_CASE("flow: what it holds is bounded, and forgotten when it is lost") {
   Bench b({.concurrency = 1});
   b.offer("a1", "a");
   b.offer("a2", "a");
   CHECK(b.flow.room_items() == limits::flow_held_items - 2);
   CHECK(b.flow.room_bytes() < limits::flow_held_bytes);
-  b.flow.extend(
-      [](const events::Item& item) -> std::optional<std::int64_t> {
-        if (item.handle == "a1") return std::nullopt;
-        return 77;
-      },
-      b.now);
+  b.flow.keep_if([](const std::string& handle) { return handle != "a1"; }, b.now);
   CHECK(b.flow.held() == 1);
-  auto batch = b.flow.next(b.now);
-  REQUIRE(batch);
-  CHECK(batch->items[0].handle == "a2");
-  CHECK(batch->items[0].until_ms == 77);
+  CHECK(b.next() == "a: a2");
   CHECK(b.flow.room_bytes() == limits::flow_held_bytes);
   b.flow.clear();
   b.done("a");
+  CHECK(b.flow.idle());
+  for (std::size_t i = 0; i < limits::flow_held_items; ++i) {
+    b.offer(std::to_string(i), std::to_string(i));
+  }
+  CHECK(b.flow.room_items() == 0);
+}
+
+TEST_CASE("flow: one that was let through comes again past debounce and singleton") {
+  Bench debounced({.debounce_ms = 5'000});
+  debounced.offer("a1", "a");
+  debounced.offer_again("a0", "a");
+  CHECK(debounced.next() == "a: a0");
+  CHECK(debounced.offer("a2", "a") == Strings{"a1"});
+  CHECK(debounced.next() == "");
+  debounced.now += 5'000;
+  CHECK(debounced.next() == "a: a2");
+
+  Bench single({.singleton = true});
+  single.offer("a1", "a");
+  CHECK(single.next() == "a: a1");
+  single.flow.finished("a", single.now, {.comes_again = true});
+  CHECK(single.offer("a2", "a") == Strings{"a2"});
+  single.offer_again("a1", "a");
+  CHECK(single.next() == "a: a1");
+  single.done("a");
+  CHECK(single.offer("a3", "a").empty());
+
+  Bench restarted({.singleton = true});
+  restarted.flow.expect("a");
+  CHECK(restarted.offer("a2", "a") == Strings{"a2"});
+  restarted.offer_again("a1", "a");
+  CHECK(restarted.next() == "a: a1");
+}
+
+TEST_CASE("flow: what did not run takes nothing off a throttle") {
+  Bench b({.throttle_items = 1, .throttle_ms = 60'000});
+  b.offer("a1", "a");
+  CHECK(b.next() == "a: a1");
+  b.flow.finished("a", b.now, {.ran = false, .comes_again = true});
+  b.offer_again("a1", "a");
+  CHECK(b.next() == "a: a1");
+  b.done("a");
+  b.offer("a2", "a");
+  CHECK(b.next() == "");
+}
+
+TEST_CASE("flow: the bound of a debounce counts from the first, an earlier process's too") {
+  Bench b({.debounce_ms = 5'000, .debounce_max_ms = 12'000});
+  auto offered = b.flow.offer(
+      {.handle = "a3", .mark = {"a", 0}, .since_ms = b.now, .first_ms = b.now - 9'000}, b.now);
+  CHECK(offered.first_ms == b.now - 9'000);
+  CHECK(b.flow.wakes_ms() == b.now + 3'000);
+  offered = b.flow.offer({.handle = "a4", .mark = {"a", 0}, .since_ms = b.now + 1}, b.now + 1);
+  CHECK(offered.dropped == Strings{"a3"});
+  CHECK(offered.first_ms == b.now - 9'000);
+  b.flow.take_out("a", "a4", b.now + 1);
+  CHECK(b.flow.idle());
 }
 
 TEST_CASE("flow: an item without the key has the key of all such") {
-  Flow flow({.key_path = "body.k", .concurrency = 1}, {.items = 1});
-  auto item = [](std::string name, std::string record) {
-    return events::Item{.handle = name,
-                        .id = name,
-                        .record = std::move(record),
-                        .body = "",
-                        .trace_header = "",
-                        .until_ms = 0};
-  };
-  flow.offer(item("1", R"({"body":"no json"})"), 0);
-  flow.offer(item("2", R"({"body":"{}"})"), 0);
-  flow.offer(item("3", R"({"body":{"k":7}})"), 0);
-  CHECK(flow.next(0)->key.empty());
-  CHECK(flow.next(0)->key == "7");
-  CHECK_FALSE(flow.next(0));
+  gate::FlowSettings settings{.key_path = "body.k"};
+  auto key = [&settings](std::string_view record) { return gate::mark_of(settings, record).key; };
+  CHECK(key(R"({"body":"no json"})").empty());
+  CHECK(key(R"({"body":"{}"})").empty());
+  CHECK(key("no json").empty());
+  CHECK(key(R"({"body":{"k":null}})").empty());
+  CHECK(key(R"({"body":{"k":7}})") == "7");
+  CHECK(key(R"({"body":"{\"k\":[1]}"})") == "[1]");
+  settings.key_path = "Records.0.Sns.Message.k";
+  CHECK(key(R"({"Records":[{"Sns":{"Message":"{\"k\":\"v\"}"}}]})") == "v");
+  CHECK(key(R"({"Records":[]})").empty());
+  CHECK(key(R"({"Records":{"0":1}})").empty());
+  // Long ones are known by their hashes.
+  std::string most(limits::flow_key_bytes, 'x');
+  settings.key_path = "k";
+  CHECK(key(R"({"k":")" + most + R"("})") == most);
+  CHECK(key(R"({"k":"x)" + most + R"("})").size() == 64);
 }
 
 TEST_CASE("flow: settings come from tags") {
-  auto none = pump::read_flow({{"team", "a"}});
+  auto none = gate::read_flow({{"team", "a"}});
   REQUIRE(none);
   CHECK_FALSE(*none);
-  auto all = pump::read_flow({{"mayfly:key", "$.body.customer.id"},
+  auto all = gate::read_flow({{"mayfly:key", "$.body.customer.id"},
                               {"mayfly:concurrency", "2"},
                               {"mayfly:throttle", "10/1m"},
                               {"mayfly:debounce", "5s/1h"},
@@ -224,10 +281,16 @@ TEST_CASE("flow: settings come from tags") {
                              {"mayfly:singleton", "cancel"},
                              {"mayfly:key", "a..b"},
                              {"mayfly:kex", "a"}}) {
-    auto read = pump::read_flow({{name, value}});
+    auto read = gate::read_flow({{name, value}});
     INFO(name, "=", value);
     REQUIRE_FALSE(read);
     CHECK(read.error().kind == ErrorKind::invalid);
   }
-  CHECK_FALSE(pump::read_flow({{"mayfly:singleton", "skip"}, {"mayfly:debounce", "1s"}}));
+  CHECK_FALSE(gate::read_flow({{"mayfly:singleton", "skip"}, {"mayfly:debounce", "1s"}}));
+  constexpr std::string_view others[] = {"mayfly:breaker"};
+  CHECK_FALSE(gate::read_flow({{"mayfly:breaker", "1/1s"}}));
+  CHECK(gate::read_flow({{"mayfly:breaker", "1/1s"}}, others));
+  CHECK(gate::check_known({{"mayfly:breaker", "1/1s"}, {"team", "a"}}, others, "a rule"));
+  CHECK(gate::check_known({{"mayfly:key", "a"}}, others, "a rule").error().message ==
+        "the tag mayfly:key is no setting of a rule");
 }

@@ -2,10 +2,10 @@
 #include <charconv>
 
 #include "base/limits.h"
-#include "pump/flow.h"
+#include "gate/flow.h"
 #include "wire/duration.h"
 
-namespace mayfly::pump {
+namespace mayfly::gate {
 
 namespace {
 
@@ -84,10 +84,11 @@ constexpr Known known[] = {
 
 }  // namespace
 
-Result<std::optional<FlowSettings>> read_flow(const std::map<std::string, std::string>& tags) {
+Result<std::optional<FlowSettings>> read_flow(const Tags& tags,
+                                              std::span<const std::string_view> others) {
   std::optional<FlowSettings> out;
   for (const auto& [name, value] : tags) {
-    if (!name.starts_with(prefix)) continue;
+    if (!name.starts_with(prefix) || std::ranges::find(others, name) != others.end()) continue;
     const auto* row =
         std::ranges::find(known, std::string_view(name).substr(prefix.size()), &Known::name);
     if (row == std::end(known)) {
@@ -108,4 +109,13 @@ Result<std::optional<FlowSettings>> read_flow(const std::map<std::string, std::s
   return out;
 }
 
-}  // namespace mayfly::pump
+Result<> check_known(const Tags& tags, std::span<const std::string_view> known,
+                     std::string_view what) {
+  for (const auto& [name, value] : tags) {
+    if (!name.starts_with(prefix) || std::ranges::find(known, name) != known.end()) continue;
+    return fail(ErrorKind::invalid, fmt::format("the tag {} is no setting of {}", name, what));
+  }
+  return {};
+}
+
+}  // namespace mayfly::gate

@@ -1,4 +1,4 @@
-#include "invoke/breaker.h"
+#include "gate/breaker.h"
 
 #include <charconv>
 
@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "wire/duration.h"
 
-namespace mayfly::invoke {
+namespace mayfly::gate {
 
 namespace {
 
@@ -23,47 +23,69 @@ std::optional<std::int64_t> time_of(std::string_view text) {
   return out && *out >= 1 && *out <= most ? out : std::nullopt;
 }
 
-std::unexpected<Error> bad_breaker(std::string_view text, std::string_view part) {
+std::unexpected<Error> bad_breaker(std::string_view name, std::string_view text,
+                                   std::string_view part) {
   return fail(ErrorKind::invalid,
               fmt::format("{} is '{}', of which '{}' is not understood: it must be like '5/60s' or "
-                          "'5/60s,open=30s,probes=1,fallback=NAME'",
-                          breaker_variable, text, part));
+                          "'5/60s,open=30s,probes=1,fallback={}'",
+                          name, text, part, name == breaker_variable ? "NAME" : "ARN"));
+}
+
+// What comes behind the failures and their window.
+bool read_option(std::string_view name, std::string_view value, BreakerSettings& out) {
+  if (name == "open") {
+    auto open = time_of(value);
+    out.open_ms = open.value_or(0);
+    return open.has_value();
+  }
+  if (name == "probes") {
+    auto probes = number_of(value, limits::breaker_probes_max);
+    out.probes = probes.value_or(0);
+    return probes.has_value();
+  }
+  out.fallback = value;
+  return name == "fallback" && !value.empty();
 }
 
 }  // namespace
 
-Result<BreakerSettings> read_breaker(std::string_view text) {
+Result<BreakerSettings> read_breaker(std::string_view text, std::string_view name) {
   BreakerSettings out;
   std::string_view rest = text;
   for (bool first = true; first || !rest.empty(); first = false) {
-    auto part = rest.substr(0, rest.find(','));
+    auto part = rest.substr(0, rest.find_first_of(", "));
     rest.remove_prefix(std::min(rest.size(), part.size() + 1));
     auto mark = part.find(first ? '/' : '=');
-    if (mark == part.npos) return bad_breaker(text, part);
-    auto name = part.substr(0, mark);
-    auto value = part.substr(mark + 1);
+    if (mark == part.npos) return bad_breaker(name, text, part);
+    auto left = part.substr(0, mark);
+    auto right = part.substr(mark + 1);
     bool good = false;
     if (first) {
-      auto failures = number_of(name, limits::breaker_failures_max);
-      auto window = time_of(value);
+      auto failures = number_of(left, limits::breaker_failures_max);
+      auto window = time_of(right);
       out.failures = failures.value_or(0);
       out.window_ms = window.value_or(0);
       good = failures && window;
-    } else if (name == "open") {
-      auto open = time_of(value);
-      out.open_ms = open.value_or(0);
-      good = open.has_value();
-    } else if (name == "probes") {
-      auto probes = number_of(value, limits::breaker_probes_max);
-      out.probes = probes.value_or(0);
-      good = probes.has_value();
-    } else if (name == "fallback") {
-      out.fallback = value;
-      good = !value.empty();
+    } else {
+      good = read_option(left, right, out);
     }
-    if (!good) return bad_breaker(text, part);
+    if (!good) return bad_breaker(name, text, part);
   }
   return out;
+}
+
+Result<std::shared_ptr<const BreakerSettings>> breaker_of(
+    const std::map<std::string, std::string>& tags) {
+  auto found = tags.find(std::string(breaker_tag));
+  if (found == tags.end()) return nullptr;
+  TRY_ASSIGN(auto settings, read_breaker(found->second, fmt::format("the tag {}", breaker_tag)));
+  if (!settings.fallback.empty() && !settings.fallback.starts_with("arn:")) {
+    return fail(ErrorKind::invalid,
+                fmt::format("the fallback of the tag {} is '{}' and must be the ARN of a queue, "
+                            "function, topic or bus",
+                            breaker_tag, settings.fallback));
+  }
+  return std::make_shared<const BreakerSettings>(std::move(settings));
 }
 
 Breakers::~Breakers() {
@@ -72,16 +94,35 @@ Breakers::~Breakers() {
   }
 }
 
-bool Breakers::lets(std::string_view key) const {
+std::size_t Breakers::room(std::string_view key) const {
   auto found = breakers_.find(key);
-  if (found == breakers_.end()) return true;
+  if (found == breakers_.end()) return SIZE_MAX;
   const auto& breaker = found->second;
   switch (breaker.state) {
-    case Breaker::State::closed: return true;
-    case Breaker::State::open: return false;
-    case Breaker::State::half_open: return breaker.running + breaker.succeeded < breaker.probes;
+    case Breaker::State::closed: return SIZE_MAX;
+    case Breaker::State::open: return 0;
+    case Breaker::State::half_open:
+      return static_cast<std::size_t>(
+          std::max(0, breaker.probes - breaker.running - breaker.succeeded));
   }
-  return true;
+  return SIZE_MAX;
+}
+
+std::int64_t Breakers::opens_ms(std::string_view key) const {
+  auto found = breakers_.find(key);
+  if (found == breakers_.end() || !found->second.timer) return 0;
+  return epoch_millis(found->second.timer->first);
+}
+
+Breakers::End Breakers::judge(const Result<>& pushed) {
+  if (pushed) return End::success;
+  switch (pushed.error().kind) {
+    case ErrorKind::throttled:
+    case ErrorKind::unavailable:
+    case ErrorKind::timeout:
+    case ErrorKind::internal: return End::failure;
+    default: return End::neither;
+  }
 }
 
 std::size_t Breakers::open() const {
@@ -89,11 +130,24 @@ std::size_t Breakers::open() const {
       breakers_, [](const auto& one) { return one.second.state != Breaker::State::closed; }));
 }
 
+void Breakers::forget(std::string_view prefix) {
+  std::vector<std::string> keys;
+  for (auto one = breakers_.lower_bound(prefix);
+       one != breakers_.end() && one->first.starts_with(prefix); ++one) {
+    keys.push_back(one->first);
+  }
+  for (const auto& key : keys) {
+    auto found = breakers_.find(key);
+    if (found->second.timer) loop_.cancel_timer(*found->second.timer);
+    breakers_.erase(found);
+  }
+  for (const auto& key : keys) tell(key);
+}
+
 Result<> Breakers::begin(const std::string& key, const BreakerSettings& settings) {
   if (!lets(key)) {
     return fail(ErrorKind::throttled,
-                fmt::format("the circuit breaker of the function is open: it failed {} times "
-                            "within {} ms",
+                fmt::format("the circuit breaker is open: {} failures within {} ms",
                             settings.failures, settings.window_ms),
                 std::string(circuit_open));
   }
@@ -119,7 +173,7 @@ void Breakers::end(const std::string& key, const BreakerSettings& settings, End 
       breaker.running = std::max(0, breaker.running - 1);
       if (how == End::failure) return trip(key, breaker, settings);
       if (how == End::success && ++breaker.succeeded >= breaker.probes) {
-        log::info("invoke", "the circuit breaker of {} is closed again", key);
+        log::info("gate", "the circuit breaker of {} is closed again", key);
         breakers_.erase(found);
       }
       return tell(key);
@@ -137,7 +191,7 @@ void Breakers::end(const std::string& key, const BreakerSettings& settings, End 
 }
 
 void Breakers::trip(const std::string& key, Breaker& breaker, const BreakerSettings& settings) {
-  log::warn("invoke", "the circuit breaker of {} is open for {} ms", key, settings.open_ms);
+  log::warn("gate", "the circuit breaker of {} is open for {} ms", key, settings.open_ms);
   breaker.state = Breaker::State::open;
   breaker.failures.clear();
   breaker.running = breaker.succeeded = 0;
@@ -151,4 +205,4 @@ void Breakers::trip(const std::string& key, Breaker& breaker, const BreakerSetti
       });
 }
 
-}  // namespace mayfly::invoke
+}  // namespace mayfly::gate
