@@ -226,7 +226,8 @@ Result<TimeZone> TimeZone::parse(std::string_view tzif) {
   for (std::size_t i = 0; i < head.types; ++i) {
     types.push_back(static_cast<std::int32_t>(bytes.number(4)));
     bytes.take(2);  // whether it is daylight saving time, and its name
-    if (std::abs(types.back()) > offset_max) return corrupt("an offset of more than a day");
+    bool good = types.back() >= -offset_max && types.back() <= offset_max;
+    if (!good) return corrupt("an offset of more than a day");
   }
   for (char kind : kinds) {
     std::size_t type = static_cast<unsigned char>(kind);

@@ -106,6 +106,16 @@ TEST_CASE("time zone: what is no file and no rule") {
   auto leap = file;
   leap[54 + 31] = 1;  // a leap second that is not there
   CHECK(!TimeZone::parse(leap));
+  auto offset = [&](std::string_view bytes) {
+    auto out = file;
+    out.replace(98, 4, bytes);  // of the second block's only type
+    return TimeZone::parse(out).has_value();
+  };
+  CHECK(offset({"\x00\x01\x6d\xa0", 4}));  // 26 hours
+  CHECK(!offset({"\x00\x01\x6d\xa1", 4}));
+  CHECK(offset({"\xff\xfe\x92\x60", 4}));
+  CHECK(!offset({"\xff\xfe\x92\x5f", 4}));
+  CHECK(!offset({"\x80\x00\x00\x00", 4}));
 }
 
 TEST_CASE("time zone: as Python's zoneinfo has it") {
