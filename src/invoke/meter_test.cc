@@ -117,3 +117,29 @@ TEST_CASE("the report ends with what the call took, and the observer hears of it
           R"("cpuMs":2.500,"pageFaults":7,"bytesIn":2,"bytesOut":3,"initShare":0.000},"status")") !=
       std::string::npos);
 }
+
+TEST_CASE("accounts are not read for a call whose guest was busy for a moment alone") {
+  House house;
+  house.launcher.cpu_ns = 40'000'000;
+  std::optional<Duration> busy;
+  house.launcher.script.invoke = [&house, &busy](sim::FakeInstance& instance,
+                                                 guest::InvokeRequest request,
+                                                 Deadline) -> io::Task<Result<guest::InvokeReply>> {
+    instance.jail().memory_peak_bytes = std::uint64_t{64} << 20;
+    instance.jail().cpu_ns += 2'000'000;
+    house.clock.advance(5ms);  // others had the processor for most of it
+    auto reply = sim::answer(request.payload);
+    reply.busy = busy;
+    co_return reply;
+  };
+  house.start();
+  auto cpu_of_a_call = [&] {
+    house.call(House::function());
+    return house.observer.invocations.back().cpu;
+  };
+  CHECK(cpu_of_a_call() == 2ms);
+  busy = 50us;
+  CHECK(cpu_of_a_call() == 50us);
+  busy = 4ms;
+  CHECK(cpu_of_a_call() == 3'950us);  // its own, and what is left of the one before
+}
