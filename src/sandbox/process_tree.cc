@@ -61,8 +61,7 @@ std::uint64_t scheduled_ns(int pid) {
 
 // Of /proc/<pid>/stat: faults, and processor time in ticks with that of threads that have ended.
 void add_times(int pid, Stats& out) {
-  static const auto tick_ns =
-      1'000'000'000ull / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  static const auto tick_ns = 1'000'000'000ull / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
   auto stat = sys::read_file(fmt::format("/proc/{}/stat", pid)).value_or("");
   auto name_end = stat.rfind(')');
   if (name_end == std::string::npos) return;
@@ -75,7 +74,8 @@ void add_times(int pid, Stats& out) {
   constexpr std::size_t user = 11;
   constexpr std::size_t system = 12;
   out.page_faults += number(minor_faults) + number(major_faults);
-  out.cpu_ns += std::max<std::uint64_t>((number(user) + number(system)) * tick_ns, scheduled_ns(pid));
+  out.cpu_ns +=
+      std::max<std::uint64_t>((number(user) + number(system)) * tick_ns, scheduled_ns(pid));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "sandbox/process_tree.h"
 
+#include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -7,8 +8,6 @@
 
 #include <cstdlib>
 #include <cstring>
-
-#include "doctest/doctest.h"
 
 namespace mayfly::sandbox {
 namespace {
@@ -20,7 +19,8 @@ constexpr std::size_t pages = 200;
 [[noreturn]] void work(int told) {
   constexpr std::size_t page = 4096;
   auto* bytes = static_cast<char*>(std::malloc(pages * page));
-  for (std::size_t at = 0; at < pages * page; at += page) static_cast<volatile char*>(bytes)[at] = 1;
+  for (std::size_t at = 0; at < pages * page; at += page)
+    static_cast<volatile char*>(bytes)[at] = 1;
   timespec used{};
   do {
     ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);

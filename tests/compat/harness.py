@@ -280,7 +280,7 @@ def doctor():
 
 
 def enforces(what):
-    """Does this machine, with the rights of this user, let the server enforce it ("memory limit")?"""
+    """Does this machine, with the rights of this user, let the server enforce it?"""
     return any(f["name"] == what and f["verdict"] == "ok" for f in doctor())
 
 

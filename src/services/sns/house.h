@@ -50,8 +50,8 @@ class House {
 
  private:
   sns::Deps service_deps() {
-    return {deps_.loop,         deps_.random,  topics_, publisher_, deps_.host,
-            deps_.switchboard, deps_.effects, deps_.subscriptions_max};
+    return {deps_.loop, deps_.random,      topics_,       publisher_,
+            deps_.host, deps_.switchboard, deps_.effects, deps_.subscriptions_max};
   }
 
   Deps deps_;
