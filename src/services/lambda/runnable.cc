@@ -147,7 +147,7 @@ std::optional<Service::Invocation> Service::prepared(const FunctionRef& ref) con
   auto known = prepared_.find(std::pair(ref.scope, ref.name));
   if (known == prepared_.end()) return std::nullopt;
   auto resolved = deps_.registry.resolve(ref.scope, ref.name, ref.qualifier, deps_.random);
-  if (!resolved || awaits_snapshot(*resolved->version)) return std::nullopt;
+  if (!resolved || awaits_init(*resolved->version)) return std::nullopt;
   auto at = known->second.find(resolved->version->version);
   if (at == known->second.end()) return std::nullopt;
   return Invocation{at->second, std::move(resolved->invoked_arn), at->first};
