@@ -231,14 +231,19 @@ class Autopsy(Compat):
         self.assertRegex(self.out_of_memory(name), r"python3\S* \d+: 1\d\d MB")
 
     def test_out_of_memory_in_a_system_call(self):
-        """There the kernel makes nobody wait, and the call fails; but no function sees it."""
+        """There the kernel makes nobody wait, and the call fails. The function is held before it
+        can tell, but where processors idle it may be faster (docs/deviations/lambda.md)."""
         name = self.create(runtime=self.runtime("python"), files=CALLS_MEMORY, Timeout=20,
                            MemorySize=256, EphemeralStorage={"Size": 2048})
+        kinds = []
         for how in ("read", "write", "receive") * 2:
             body, _ = self.invoke(name, {"how": how})
             if "length" in body:
                 self.skipTest(f"this machine enforces no memory limit: {body}")
-            self.assertEqual(body["errorType"], "Runtime.OutOfMemory", (how, body))
+            self.assertIn(body["errorType"], ("Runtime.OutOfMemory", "OSError", "MemoryError"),
+                          (how, body))
+            kinds.append(body["errorType"])
+        self.assertIn("Runtime.OutOfMemory", kinds)
 
     def test_a_child_out_of_memory_leaves_the_function(self):
         name = self.create(runtime=self.runtime("python"), files=CHILD_MEMORY, Timeout=20)
