@@ -118,7 +118,7 @@ void Pool::keep_spares(Group& group, MonoTime now) {
   if (shares(group)) return;
   bool in_use = now - std::exchange(group.leased_at, now) < in_use_within;
   if (!in_use || spares_missing(group) == 0) return;
-  group.spares_due = true;
+  spares_due_.push_back(group.key);
   if (spare_timer_) return;
   spare_timer_ = deps_.loop.add_timer(now + spare_delay, [this] {
     spare_timer_.reset();
@@ -127,12 +127,8 @@ void Pool::keep_spares(Group& group, MonoTime now) {
 }
 
 void Pool::make_due_spares() {
-  std::vector<std::string> due;
-  for (auto& [key, group] : groups_) {
-    if (std::exchange(group->spares_due, false)) due.push_back(key);
-  }
   // A start that fails at once may be the end of its group.
-  for (const auto& key : due) {
+  for (const auto& key : std::exchange(spares_due_, {})) {
     auto found = groups_.find(key);
     for (std::size_t left = found == groups_.end() ? 0 : spares_missing(*found->second); left > 0;
          --left) {
@@ -205,7 +201,7 @@ void Pool::count(Environment* environment, std::uint64_t bytes) {
   arm_watch(watch_every);
 }
 
-void Pool::deliver_error(Group& group, Error error) {
+void Pool::deliver_error(Group& group, const Error& error) {
   // All that would have had a place in what did not start.
   for (int left = places(group); left > 0 && !group.waiters.empty(); --left) {
     Waiter* waiter = group.waiters.front();

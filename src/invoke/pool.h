@@ -130,7 +130,6 @@ class Pool {
     std::vector<Seat> busy;
     std::size_t slow = 0;  // of them
     MonoTime leased_at{};
-    bool spares_due = false;  // they are looked at soon
     Pace pace;
     std::size_t provisioned = 0;  // environments that are kept
     std::string provision_failure;
@@ -190,7 +189,7 @@ class Pool {
   void make_due_spares();
   std::size_t spares_missing(const Group& group) const;
   void deliver(Group& group, Lease environment);
-  void deliver_error(Group& group, Error error);
+  void deliver_error(Group& group, const Error& error);
   static void store_idle(Group& group, Lease environment);
   void keep_idle(Group& group, Lease environment);
   void end(Lease environment);
@@ -273,6 +272,7 @@ class Pool {
   std::optional<io::Loop::TimerId> sweep_timer_;
   std::optional<io::Loop::TimerId> hold_timer_;
   std::optional<io::Loop::TimerId> spare_timer_;
+  std::vector<std::string> spares_due_;  // keys of groups to be looked at then
   std::optional<io::Loop::TimerId> refill_timer_;
   std::size_t provisioned_groups_ = 0;
   int looks_ = 0;

@@ -70,6 +70,8 @@ class Runner {
   io::Task<std::optional<Failure>> detour(Run run, Target target, std::string fallback) const;
   // false: it is too old for that.
   io::Task<bool> postpone(Run run, const Target& target);
+  // Its row is replaced by that of a later try.
+  io::Task<void> put_off(const Run& run, const Run& later);
   io::Task<void> settle(Run run, const Target& target, std::optional<Failure> failure,
                         std::int64_t began_ms);
   io::Task<bool> retry(const Run& run, const Target& target, const Failure& failure,

@@ -80,10 +80,7 @@ io::Task<bool> Runner::postpone(Run run, const Target& target) {
   later.try_ms = std::max(std::min(opens, expires + 1), now_ms() + 1);
   later.waited = true;
   later.target = target;
-  store::Batch batch;
-  batch.deletes.push_back(run_key(run.try_ms, run.id));
-  batch.puts.push_back({run_key(later.try_ms, later.id), encode(later)});
-  co_await keep(std::move(batch));
+  co_await put_off(run, later);
   co_return true;
 }
 

@@ -69,11 +69,15 @@ io::Task<bool> Runner::retry(const Run& run, const Target& target, const Failure
   again.waited = false;
   // It goes on as it has begun, whatever becomes of its schedule.
   again.target = target;
+  co_await put_off(run, again);
+  co_return true;
+}
+
+io::Task<void> Runner::put_off(const Run& run, const Run& later) {
   store::Batch batch;
   batch.deletes.push_back(run_key(run.try_ms, run.id));
-  batch.puts.push_back({run_key(again.try_ms, again.id), encode(again)});
+  batch.puts.push_back({run_key(later.try_ms, later.id), encode(later)});
   co_await keep(std::move(batch));
-  co_return true;
 }
 
 io::Task<void> Runner::settle(Run run, const Target& target, std::optional<Failure> failure,
