@@ -1,15 +1,22 @@
 """A template: a process that parks after its init and of which environments are forked.
 
-Descriptor 5 is a SOCK_SEQPACKET socket. One message asks for one fork:
+Descriptor 5 is a SOCK_SEQPACKET socket. One message asks for a fork:
 
 offset size  (little-endian)
+0      4     3
+4      4     0
+with one descriptor, or none. In a jail the fork never returns here: environments are made of the
+process as it stands there. Elsewhere the answer is one byte: 0, or the errno of the fork.
+
+Each child reads its order from its own descriptor 5, or from the one that came:
+
 0      4     1
 4      4     length of the environment block
 8      …     environment block: KEY=value, each ended by a zero byte
 with three descriptors: output, channel, framed log.
 
-The answer is one byte: 0, or the errno of the fork. park() returns in the child alone, on the stack
-of its caller, so that a handler runs at the same depth as after a start.
+park() returns in the child alone, on the stack of its caller, so that a handler runs at the same
+depth as after a start.
 
 What stays different from a start: the hash seed is that of the template (what was hashed with it
 cannot be hashed anew, so the order of a set of strings is the same in all children), and what the
@@ -31,6 +38,7 @@ import mayfly_renew as renew
 
 PARKED = 6
 _FORK = 1
+_STAND = 3
 _ASK = struct.Struct("<II")
 _SOCKET = 5
 _OUTPUT, _CHANNEL, _LOG = 0, 1, 2
@@ -129,13 +137,22 @@ class Template:
             size, ancillary, _, _ = receive([buffer], space, _socket.MSG_CMSG_CLOEXEC)
             if size == 0:
                 os._exit(0)  # the host has gone
+            if _ASK.unpack_from(buffer)[0] != _STAND:
+                raise RuntimeError("an unexpected message on the fork socket")
+            orders = self._descriptors(ancillary)
             answer = 0
             try:
                 if fork() == 0:
+                    if orders:
+                        os.dup2(orders[0], _SOCKET, False)
+                        os.close(orders[0])
+                    size, ancillary, _, _ = receive([buffer], space, _socket.MSG_CMSG_CLOEXEC)
+                    if size == 0:
+                        os._exit(0)
                     return size, self._descriptors(ancillary)
             except OSError as error:
                 answer = error.errno
-            for descriptor in self._descriptors(ancillary):
+            for descriptor in orders:
                 os.close(descriptor)
             send(bytes((answer,)))
 

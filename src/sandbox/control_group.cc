@@ -226,15 +226,21 @@ ControlGroup open_control_groups(Room room) {
   auto own = own_groups();
   std::string name = std::string(dir_prefix) + process_stamp(::getpid());
   ControlGroup out;
-  if (auto unified = own.find(""); unified != own.end()) open_v2(unified->second, name, room, out);
+  auto unified = own.find("");
+  if (unified != own.end()) open_v2(unified->second, name, room, out);
+  // A v2 hierarchy without controllers can freeze and count all the same, but joining it costs more
+  // than a v1 one does (JoinDescriptors).
+  bool v2_limits = out.memory.version + out.cpu.version + out.processes.version > 0;
   for (auto [place, controller] :
        {std::pair(&out.memory, "memory"), std::pair(&out.cpu, "cpu"),
         std::pair(&out.processes, "pids"), std::pair(&out.freezer, "freezer"),
         std::pair(&out.accounting, "cpuacct")}) {
-    if (place->version != 0) continue;
-    std::string v2_problem = place->why_not;
-    *place = open_v1(own, controller, name);
-    if (place->version == 0 && !v2_problem.empty()) place->why_not = v2_problem;
+    if (place->version != 0 && v2_limits) continue;
+    auto v1 = open_v1(own, controller, name);
+    if (v1.version != 0 || (place->version == 0 && place->why_not.empty())) *place = v1;
+  }
+  if (unified != own.end() && directories(out, 2).empty()) {
+    ::rmdir((unified->second + "/" + name).c_str());
   }
   return out;
 }
@@ -320,8 +326,8 @@ Result<JoinDescriptors> open_to_join(const ControlGroup& group) {
     if (!out.unified) return fail_errno(dir, errno);
   }
   for (const auto& dir : directories(group, 1)) {
-    out.procs.emplace_back(::open((dir + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
-    if (!out.procs.back()) return fail_errno(dir, errno);
+    out.tasks.emplace_back(::open((dir + "/tasks").c_str(), O_WRONLY | O_CLOEXEC));
+    if (!out.tasks.back()) return fail_errno(dir, errno);
   }
   return out;
 }

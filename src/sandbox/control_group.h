@@ -49,11 +49,13 @@ Result<> set_cpu_share(const ControlGroup& group, std::uint32_t millis);
 void set_cpu_weight(const ControlGroup& group, std::uint32_t per_mille);
 void remove_control_group(const ControlGroup& group);
 
-// Descriptors with which a process joins: the v2 directory for clone3, and cgroup.procs of each v1
-// directory, to which it writes "0".
+// Descriptors with which a process of one thread joins: the v2 directory for clone3, and `tasks` of
+// each v1 directory, to which it writes "0". That is the one way of joining for which the kernel
+// waits for nothing: cgroup.procs, and the number of another process, take a grace period of RCU,
+// 7 to 20 ms, in which no other group can be made or joined.
 struct JoinDescriptors {
   io::Fd unified;
-  std::vector<io::Fd> procs;
+  std::vector<io::Fd> tasks;
 };
 Result<JoinDescriptors> open_to_join(const ControlGroup& group);
 

@@ -12,8 +12,10 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <optional>
 #include <vector>
 
+#include "sandbox/fork_order.h"
 #include "sandbox/fork_tracer.h"
 #include "sandbox/jail.h"
 #include "sandbox/protocol.h"
@@ -23,15 +25,12 @@
 namespace mayfly::sandbox {
 namespace {
 
-constexpr timeval answer_patience{5, 0};
-
-// Owns: the template process and every nested jail. Never ends but with the process.
+// Owns: the template process, every nested jail, and the seats in them. Never ends but with the
+// process.
 class ForkHost {
  public:
   ForkHost(Plan& plan, pid_t program, io::Fd fork_socket)
-      : plan_(plan), program_(program), fork_socket_(std::move(fork_socket)) {
-    ::setsockopt(fork_socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &answer_patience,
-                 sizeof answer_patience);
+      : plan_(plan), program_(program), fork_socket_(std::move(fork_socket)), tracer_(program) {
     sigset_t all;
     ::sigfillset(&all);
     signals_ = io::Fd(::signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -43,6 +42,7 @@ class ForkHost {
   struct Nested {
     pid_t pid = -1;
     io::Fd socket;
+    std::optional<Tracee> seat{};
   };
 
   void on_signals();
@@ -51,13 +51,16 @@ class ForkHost {
   bool on_launcher();
   void make_nested(const NestedOrder& order, Message& message);
   Result<> map_user(pid_t pid, unsigned user);
-  void on_nested(Nested& nested);
+  bool on_nested(Nested& nested);
+  ForkFailure take_seat(Nested& nested, const ForkAsk& ask);
+  void leave(std::optional<Tracee>& seat);
   void end_template();
 
   Plan& plan_;
   pid_t program_;
   bool program_lives_ = true;
   io::Fd fork_socket_;
+  ForkTracer tracer_;
   io::Fd signals_;
   std::vector<Nested> waiting_;
   int living_ = 0;  // nested jails whose init has not been reaped
@@ -72,8 +75,10 @@ void ForkHost::run() {
     if (watched[0].revents != 0) on_signals();
     for (std::size_t i = waiting_.size(); i-- > 0;) {
       if (watched[i + 2].revents == 0) continue;
-      on_nested(waiting_[i]);
+      if (on_nested(waiting_[i])) continue;
+      leave(waiting_[i].seat);
       waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+      reap_all();  // what came in between came without a signal of its own
     }
     // Last, since it may add to the waiting. The launcher's end means that all ends.
     if (watched[1].revents != 0 && !on_launcher()) break;
@@ -96,15 +101,25 @@ void ForkHost::end_template() {
 void ForkHost::reap_all() {
   int status = 0;
   pid_t pid = 0;
-  while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
+  while ((pid = ::waitpid(-1, &status, __WALL | WNOHANG)) > 0) {
+    if (WIFSTOPPED(status)) continue;  // a tracee, which stays where it is
     if (std::erase(nested_inits_, pid) > 0) --living_;
+    for (auto& nested : waiting_) {
+      if (nested.seat && nested.seat->pid() == pid) nested.seat.reset();
+    }
     if (pid == program_ && program_lives_) on_program_end(status);
   }
 }
 
 void ForkHost::on_program_end(int status) {
   program_lives_ = false;
+  for (auto& nested : waiting_) leave(nested.seat);
   send_report(plan_.control, {Report::ended, status, 0, -1});
+}
+
+void ForkHost::leave(std::optional<Tracee>& seat) {
+  if (seat) seat->kill_and_reap();
+  seat.reset();
 }
 
 bool ForkHost::on_launcher() {
@@ -140,7 +155,7 @@ void ForkHost::make_nested(const NestedOrder& order, Message& message) {
   plan.host = theirs.get();
   plan.seccomp = plan_.seccomp;
   plan.spec.limits.tmp_bytes = order.tmp_bytes;
-  for (std::size_t i = 1; i < fds.size(); ++i) plan.cgroup_procs.push_back(fds[i].get());
+  for (std::size_t i = 1; i < fds.size(); ++i) plan.group_tasks.push_back(fds[i].get());
   int pidfd = -1;
   pid_t pid = sys::clone_process({.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID |
                                            CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET},
@@ -157,35 +172,43 @@ void ForkHost::make_nested(const NestedOrder& order, Message& message) {
   if (::write(ours.get(), "m", 1) == 1) waiting_.push_back({pid, std::move(ours)});
 }
 
-// The nested jail asks for its fork, or has ended.
-void ForkHost::on_nested(Nested& nested) {
+// False: it has ended, or has had its fork, or can have none.
+bool ForkHost::on_nested(Nested& nested) {
   Message message;
-  if (receive_message(nested.socket.get(), message) != 0) return;
-  std::vector<int> fds;
-  for (const auto& fd : message.fds) fds.push_back(fd.get());
-  ForkFailure failure{ESRCH, "the template has ended", false, {}};
-  auto answer = [&](const ForkFailure& result) {
-    failure = result;
-    ForkAnswer out;
-    out.error = result.error;
-    std::strncpy(out.step, result.step, sizeof out.step - 1);
-    send_message(nested.socket.get(), {reinterpret_cast<const char*>(&out), sizeof out}, {});
-  };
-  if (!program_lives_) return answer(failure);
-  int jail = nested.socket.get();
-  char byte = 'e';
-  trace_fork({program_, nested.pid},
-             {.give_order = [&] { return send_message(fork_socket_.get(), message.bytes, fds); },
-              .entered = [&] { return ::write(jail, &byte, 1) == 1 ? 0 : errno; },
-              .may_run = [&] { return ::read(jail, &byte, 1) == 1 ? 0 : EPIPE; },
-              .done = answer});
-  if (failure.guest_ended) return on_program_end(*failure.guest_ended);
-  // The template parks again: only then may it be traced anew.
-  char parked = 0;
-  if (failure.guest_is_broken || ::recv(fork_socket_.get(), &parked, 1, 0) != 1 || parked != 0) {
-    end_template();
+  if (receive_message(nested.socket.get(), message) != 0) return false;
+  ForkAsk ask;
+  if (message.bytes.size() != sizeof ask) return false;
+  std::memcpy(&ask, message.bytes.data(), sizeof ask);
+  ForkFailure failure{ESRCH, "the template has ended"};
+  if (program_lives_) {
+    failure = ask.kind == ForkAsk::seat ? take_seat(nested, ask)
+              : nested.seat             ? tracer_.fork_from(*nested.seat)
+                                        : ForkFailure{ESRCH, "the seat in the jail has ended"};
   }
-  reap_all();
+  ForkAnswer answer;
+  answer.error = failure.error;
+  std::strncpy(answer.step, failure.step, sizeof answer.step - 1);
+  send_message(nested.socket.get(), {reinterpret_cast<const char*>(&answer), sizeof answer}, {});
+  return ask.kind == ForkAsk::seat && failure.error == 0;
+}
+
+// The first one has the template stand at its fork.
+ForkFailure ForkHost::take_seat(Nested& nested, const ForkAsk& ask) {
+  if (!tracer_.holds()) {
+    auto failure = tracer_.hold(
+        [&] { return send_message(fork_socket_.get(), encode(GuestOrder::stand, {}), {}); });
+    if (failure.error != 0) {
+      if (auto ended = tracer_.guest_ended()) {
+        on_program_end(*ended);
+      } else {
+        end_template();
+      }
+      return failure;
+    }
+  }
+  JailToEnter jail{.init = nested.pid, .orders = ask.orders, .groups = {}};
+  jail.groups.assign(ask.groups, ask.groups + ask.group_count);
+  return tracer_.take_seat(jail, nested.seat);
 }
 
 }  // namespace

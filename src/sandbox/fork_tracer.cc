@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -21,6 +20,7 @@
 #include <vector>
 
 #include "io/fd.h"
+#include "sandbox/jail_steps.h"
 #include "sandbox/template_root.h"
 #include "sandbox/tracee.h"
 
@@ -29,7 +29,7 @@ namespace {
 
 using Arguments = std::array<std::uint64_t, 6>;
 
-constexpr std::uint64_t guest_patience_ns = 5'000'000'000;  // a heavy guest copies page tables
+constexpr std::uint64_t guest_patience_ns = 5'000'000'000;
 constexpr int guest_stops_max = 100'000;
 
 constexpr std::uint64_t every_namespace = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID |
@@ -71,8 +71,8 @@ std::optional<int> query_mapping(int maps, std::uint64_t address) {
   return fixed && (query.rights & right_to_execute) != 0 ? 0 : EPERM;
 }
 
-// The processor everything of a fork happens on: the many short turns of tracer and traced then
-// need no other processor to wake up.
+// The processor on which a seat is taken: the many short turns of tracer and traced then need no
+// other processor to wake up.
 class OneProcessor {
  public:
   explicit OneProcessor(pid_t guest) : guest_(guest) {
@@ -99,81 +99,188 @@ class OneProcessor {
   cpu_set_t all_{};
 };
 
-// What one fork holds: whatever is still there at its end is let go or ended.
-class Forking {
- public:
-  Forking(const TracedFork& what, const ForkSteps& steps)
-      : what_(what), steps_(steps), processor_(what.guest), guest_(what.guest) {}
-  Forking(const Forking&) = delete;
-  Forking& operator=(const Forking&) = delete;
-  ~Forking();
-
-  ForkFailure run();
-
- private:
-  int stop_guest();
-  Stop wait_for_guest();
-  ForkFailure broken(int error, const char* step) const {
-    return {error, step, true, guest_ended_};
-  }
-  int await_fork();
-  int check_instruction() const;
-  int stop_other_threads();
-  int make_stage_one();
-  int enter_jail();
-  int drop_everything();
-  int make_stage_two();
-  int fork_guest();
-
-  // One system call of stage 1; a negative result is an error too.
-  int call_one(std::uint64_t number, const Arguments& arguments, std::int64_t* result = nullptr);
-
-  TracedFork what_;
-  const ForkSteps& steps_;
-  OneProcessor processor_;
-  Tracee guest_;
-  bool guest_is_traced_ = false;
-  bool guest_passed_fork_ = false;
-  std::optional<int> guest_ended_;
-  std::vector<Tracee> other_threads_;
-  std::optional<Tracee> one_;
-  std::optional<Tracee> two_;
-  CallRegisters at_fork_;  // of the guest, inside its fork
-  std::uint64_t number_ = 0;
-  std::uint64_t deadline_ = 0;
-};
-
-Forking::~Forking() {
-  // Stage 2 first: its end makes the new environment a child of the jail's init.
-  if (two_) two_->kill_and_reap();
-  if (one_) one_->kill_and_reap();
-  for (auto& thread : other_threads_) thread.detach();
-  if (guest_is_traced_) guest_.detach();
-}
-
-int Forking::stop_guest() {
-  deadline_ = monotonic_ns() + guest_patience_ns;
-  if (int error = guest_.seize(); error != 0) return error;
-  guest_is_traced_ = true;
-  if (int error = guest_.interrupt(); error != 0) return error;
-  return wait_for_guest().kind == Stop::event ? 0 : ESRCH;
-}
-
-Stop Forking::wait_for_guest() {
-  Stop stop = guest_.wait(deadline_);
-  if (stop.kind == Stop::ended) {
-    guest_ended_ = stop.wait_status;
-    guest_is_traced_ = false;
-  }
-  return stop;
-}
-
 bool is_fork(const Stop& stop) {
   if (stop.call_number == SYS_fork) return true;
   return stop.call_number == SYS_clone && (stop.call_flags & (CLONE_VM | CLONE_THREAD)) == 0;
 }
 
-int Forking::await_fork() {
+// What the taking of a seat holds: whatever is still there at its end is ended.
+class Seating {
+ public:
+  Seating(Tracee& guest, const CallRegisters& at_fork, const JailToEnter& jail)
+      : guest_(guest), at_fork_(at_fork), jail_(jail), processor_(guest.pid()) {}
+  Seating(const Seating&) = delete;
+  Seating& operator=(const Seating&) = delete;
+  ~Seating();
+
+  ForkFailure run(std::optional<Tracee>& seat);
+
+ private:
+  int make_stage_one();
+  int enter_jail();
+  int join_control_groups();
+  int take_orders();
+  int drop_everything();
+  int make_stage_two();
+
+  // One system call of stage 1; a negative result is an error too.
+  int call_one(std::uint64_t number, const Arguments& arguments, std::int64_t* result = nullptr);
+  // A descriptor of the jail's init, as stage 1's own: `use` gets its number, then it is closed.
+  int with_descriptor(int number, const std::function<int(std::uint64_t)>& use);
+  int write_to_stage(const void* bytes, std::size_t size);
+  // Memory below the guest's stack that no function of it has in use (the red zone is 128 bytes).
+  std::uint64_t scratch() const { return at_fork_.stack() - 512; }
+
+  Tracee& guest_;
+  const CallRegisters& at_fork_;
+  const JailToEnter& jail_;
+  OneProcessor processor_;
+  std::optional<Tracee> one_;
+  std::optional<Tracee> two_;
+  std::uint64_t pidfd_ = 0;  // of the jail's init, in stage 1
+};
+
+Seating::~Seating() {
+  if (two_) two_->kill_and_reap();
+  if (one_) one_->kill_and_reap();
+}
+
+int Seating::make_stage_one() {
+  pid_t made = -1;
+  if (int error = guest_.call_to_clone(at_fork_, no_deadline_ns, SYS_clone,
+                                       {CLONE_VM | CLONE_PARENT, 0, 0, 0, 0, 0}, made);
+      error != 0) {
+    return error;
+  }
+  one_.emplace(made);
+  if (int error = guest_.finish_call(); error != 0) return error;
+  return one_->wait(no_deadline_ns).kind == Stop::event ? 0 : ESRCH;
+}
+
+int Seating::call_one(std::uint64_t number, const Arguments& arguments, std::int64_t* result) {
+  std::int64_t answer = 0;
+  if (int error = one_->call(at_fork_, no_deadline_ns, number, arguments, answer); error != 0) {
+    return error;
+  }
+  if (result != nullptr) *result = answer;
+  return answer < 0 ? static_cast<int>(-answer) : 0;
+}
+
+int Seating::with_descriptor(int number, const std::function<int(std::uint64_t)>& use) {
+  std::int64_t got = -1;
+  auto wanted = static_cast<std::uint64_t>(number);
+  if (int error = call_one(SYS_pidfd_getfd, {pidfd_, wanted, 0, 0, 0, 0}, &got); error != 0) {
+    return error;
+  }
+  auto fd = static_cast<std::uint64_t>(got);
+  if (int error = use(fd); error != 0) return error;
+  return call_one(SYS_close, {fd, 0, 0, 0, 0, 0});
+}
+
+int Seating::write_to_stage(const void* bytes, std::size_t size) {
+  iovec here{const_cast<void*>(bytes), size};
+  iovec there{reinterpret_cast<void*>(scratch()), size};
+  bool written = ::process_vm_writev(one_->pid(), &here, 1, &there, 1, 0) ==
+                 static_cast<ssize_t>(size);
+  return written ? 0 : EFAULT;
+}
+
+int Seating::enter_jail() {
+  std::int64_t jail = -1;
+  auto init = static_cast<std::uint64_t>(jail_.init);
+  if (int error = call_one(SYS_pidfd_open, {init, 0, 0, 0, 0, 0}, &jail); error != 0) return error;
+  pidfd_ = static_cast<std::uint64_t>(jail);
+  return call_one(SYS_setns, {pidfd_, every_namespace, 0, 0, 0, 0});
+}
+
+int Seating::join_control_groups() {
+  if (int error = write_to_stage("0", 1); error != 0) return error;
+  for (int group : jail_.groups) {
+    int error = with_descriptor(
+        group, [&](std::uint64_t fd) { return call_one(SYS_write, {fd, scratch(), 1, 0, 0, 0}); });
+    if (error != 0) return error;
+  }
+  return 0;
+}
+
+int Seating::take_orders() {
+  int error = with_descriptor(jail_.orders, [&](std::uint64_t fd) {
+    return call_one(SYS_dup3, {fd, fork_fd, O_CLOEXEC, 0, 0, 0});
+  });
+  return error != 0 ? error : call_one(SYS_close, {pidfd_, 0, 0, 0, 0, 0});
+}
+
+// The identity of the jail's user, no capabilities, and /proc files of its own.
+int Seating::drop_everything() {
+  if (int error = call_one(SYS_setresgid, {jail_gid, jail_gid, jail_gid, 0, 0, 0}); error != 0) {
+    return error;
+  }
+  if (int error = call_one(SYS_setresuid, {jail_uid, jail_uid, jail_uid, 0, 0, 0}); error != 0) {
+    return error;
+  }
+  struct {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    std::array<__user_cap_data_struct, 2> none{};
+  } sets;
+  if (int error = write_to_stage(&sets, sizeof sets); error != 0) return error;
+  std::uint64_t data = scratch() + offsetof(decltype(sets), none);
+  if (int error = call_one(SYS_capset, {scratch(), data, 0, 0, 0, 0}); error != 0) return error;
+  return call_one(SYS_prctl, {PR_SET_DUMPABLE, 1, 0, 0, 0, 0});
+}
+
+int Seating::make_stage_two() {
+  pid_t made = -1;
+  if (int error = one_->call_to_clone(at_fork_, no_deadline_ns, SYS_clone,
+                                      {CLONE_VM, 0, 0, 0, 0, 0}, made);
+      error != 0) {
+    return error;
+  }
+  two_.emplace(made);
+  if (two_->wait(no_deadline_ns).kind != Stop::event) return ESRCH;
+  if (int error = two_->let_children_be(); error != 0) return error;
+  processor_.release(made);  // what it forks begins wherever there is room
+  std::int64_t session = 0;
+  if (int error = two_->call(at_fork_, no_deadline_ns, SYS_setsid, {}, session); error != 0) {
+    return error;
+  }
+  return session < 0 ? static_cast<int>(-session) : 0;
+}
+
+ForkFailure Seating::run(std::optional<Tracee>& seat) {
+  struct Part {
+    const char* name;
+    int (Seating::*run)();
+  };
+  constexpr std::array parts = {
+      Part{"make the first stage", &Seating::make_stage_one},
+      Part{"enter the jail", &Seating::enter_jail},
+      Part{"join the jail's control groups", &Seating::join_control_groups},
+      Part{"take the jail's socket of orders", &Seating::take_orders},
+      Part{"take the jail's identity", &Seating::drop_everything},
+      Part{"make the second stage", &Seating::make_stage_two},
+  };
+  for (const auto& part : parts) {
+    if (int error = (this->*part.run)(); error != 0) return {error, part.name};
+  }
+  seat = std::exchange(two_, std::nullopt);
+  return {};
+}
+
+}  // namespace
+
+int ForkTracer::stop_guest() {
+  if (int error = guest_.seize(); error != 0) return error;
+  if (int error = guest_.interrupt(); error != 0) return error;
+  return wait_for_guest().kind == Stop::event ? 0 : ESRCH;
+}
+
+Stop ForkTracer::wait_for_guest() {
+  Stop stop = guest_.wait(deadline_);
+  if (stop.kind == Stop::ended) guest_ended_ = stop.wait_status;
+  return stop;
+}
+
+int ForkTracer::await_fork() {
   int signal = 0;
   for (int stops = 0; stops < guest_stops_max; ++stops) {
     if (int error = guest_.go_on(Tracee::Until::call, std::exchange(signal, 0)); error != 0) {
@@ -191,7 +298,7 @@ int Forking::await_fork() {
 }
 
 // Is it a system call instruction, in memory of the guest's own or of a file nobody can write?
-int Forking::check_instruction() const {
+int ForkTracer::check_instruction() const {
   std::uint64_t address = at_fork_.instruction() - 2;
   std::array<unsigned char, 2> bytes{};
   iovec here{bytes.data(), bytes.size()};
@@ -216,143 +323,68 @@ int Forking::check_instruction() const {
   return EFAULT;
 }
 
-int Forking::stop_other_threads() {
+int ForkTracer::stop_other_threads() {
   auto tasks = "/proc/" + std::to_string(guest_.pid()) + "/task";
-  struct stat status{};
-  constexpr nlink_t of_one_thread = 3;
-  if (::stat(tasks.c_str(), &status) == 0 && status.st_nlink == of_one_thread) return 0;
+  std::vector<Tracee> others;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(tasks, error)) {
     pid_t thread = static_cast<pid_t>(std::stol(entry.path().filename().string()));
     if (thread == guest_.pid()) continue;
     Tracee other(thread);
     if (int failed = other.seize(); failed != 0) return failed;
-    other_threads_.push_back(other);
+    others.push_back(other);
     if (int failed = other.interrupt(); failed != 0) return failed;
   }
-  for (auto& thread : other_threads_) {
+  for (auto& thread : others) {
     if (thread.wait(deadline_).kind != Stop::event) return ESRCH;
   }
   return error.value();
 }
 
-// The guest stands at the entry of its fork: the call becomes another one.
-int Forking::make_stage_one() {
-  auto registers = with_call(at_fork_, SYS_clone, {CLONE_VM | CLONE_PARENT, 0, 0, 0, 0, 0});
-  if (int error = guest_.write(registers); error != 0) return error;
-  guest_passed_fork_ = true;
-  if (int error = guest_.go_on(Tracee::Until::event); error != 0) return error;
+// The guest's fork is not made: it stands behind an unknown call, where others can be put into it.
+int ForkTracer::leave_call() {
+  constexpr auto no_call = static_cast<std::uint64_t>(-1);
+  if (int error = guest_.write(with_call(at_fork_, no_call, {})); error != 0) return error;
+  if (int error = guest_.go_on(Tracee::Until::call); error != 0) return error;
   Stop stop = wait_for_guest();
-  if (stop.kind != Stop::event) return stop.kind == Stop::none ? ETIMEDOUT : EAGAIN;
-  one_.emplace(guest_.new_process());
-  return one_->wait(deadline_).kind == Stop::event ? 0 : ESRCH;
+  if (stop.kind == Stop::exit) return 0;
+  return stop.kind == Stop::none ? ETIMEDOUT : ESRCH;
 }
 
-int Forking::call_one(std::uint64_t number, const Arguments& arguments, std::int64_t* result) {
-  std::int64_t answer = 0;
-  if (int error = one_->call(at_fork_, deadline_, number, arguments, answer); error != 0) {
-    return error;
-  }
-  if (result != nullptr) *result = answer;
-  return answer < 0 ? static_cast<int>(-answer) : 0;
-}
-
-int Forking::enter_jail() {
-  std::int64_t jail = -1;
-  auto init = static_cast<std::uint64_t>(what_.nested_init);
-  if (int error = call_one(SYS_pidfd_open, {init, 0, 0, 0, 0, 0}, &jail); error != 0) return error;
-  auto fd = static_cast<std::uint64_t>(jail);
-  if (int error = call_one(SYS_setns, {fd, every_namespace, 0, 0, 0, 0}); error != 0) return error;
-  if (int error = call_one(SYS_close, {fd, 0, 0, 0, 0, 0}); error != 0) return error;
-  return steps_.entered();
-}
-
-// The identity of the jail's user, no capabilities, and /proc files of its own.
-int Forking::drop_everything() {
-  if (int error = call_one(SYS_setresgid, {jail_gid, jail_gid, jail_gid, 0, 0, 0}); error != 0) {
-    return error;
-  }
-  if (int error = call_one(SYS_setresuid, {jail_uid, jail_uid, jail_uid, 0, 0, 0}); error != 0) {
-    return error;
-  }
-  struct {
-    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-    std::array<__user_cap_data_struct, 2> none{};
-  } sets;
-  // Memory below the guest's stack that no function of it has in use (the red zone is 128 bytes).
-  std::uint64_t scratch = at_fork_.stack() - 512;
-  iovec here{&sets, sizeof sets};
-  iovec there{reinterpret_cast<void*>(scratch), sizeof sets};
-  if (::process_vm_writev(one_->pid(), &here, 1, &there, 1, 0) != sizeof sets) return EFAULT;
-  std::uint64_t data = scratch + offsetof(decltype(sets), none);
-  if (int error = call_one(SYS_capset, {scratch, data, 0, 0, 0, 0}); error != 0) return error;
-  return call_one(SYS_prctl, {PR_SET_DUMPABLE, 1, 0, 0, 0, 0});
-}
-
-int Forking::make_stage_two() {
-  pid_t made = -1;
-  if (int error =
-          one_->call_to_clone(at_fork_, deadline_, SYS_clone, {CLONE_VM, 0, 0, 0, 0, 0}, made);
-      error != 0) {
-    return error;
-  }
-  two_.emplace(made);
-  if (two_->wait(deadline_).kind != Stop::event) return ESRCH;
-  std::int64_t session = 0;
-  if (int error = two_->call(at_fork_, deadline_, SYS_setsid, {}, session); error != 0) {
-    return error;
-  }
-  return session < 0 ? static_cast<int>(-session) : 0;
-}
-
-// With the arguments the guest gave: its C library expects their effects.
-int Forking::fork_guest() {
-  pid_t made = -1;
-  auto arguments = at_fork_.arguments();
-  if (int error = two_->call_to_clone(at_fork_, deadline_, number_, arguments, made); error != 0) {
-    return error;
-  }
-  Tracee environment(made);
-  if (environment.wait(deadline_).kind != Stop::event) return ESRCH;
-  if (int error = steps_.may_run(); error != 0) {
-    environment.kill_and_reap();
-    return error;
-  }
-  processor_.release(made);
-  environment.detach();
-  return 0;
-}
-
-ForkFailure Forking::run() {
+ForkFailure ForkTracer::hold(const std::function<int()>& give_order) {
+  deadline_ = monotonic_ns() + guest_patience_ns;
+  OneProcessor processor(guest_.pid());
+  if (int error = stop_guest(); error != 0) return {error, "stop the template"};
+  if (int error = give_order(); error != 0) return {error, "order the fork"};
   struct Part {
     const char* name;
-    int (Forking::*run)();
+    int (ForkTracer::*run)();
   };
-  int error = stop_guest();
-  if (error != 0) return broken(error, "stop the template");
-  if (error = steps_.give_order(); error != 0) return broken(error, "order the fork");
-  if (error = await_fork(); error != 0) return broken(error, "wait for the template's fork");
-  if (error = check_instruction(); error != 0) return broken(error, "check the template's code");
   constexpr std::array parts = {
-      Part{"stop the template's threads", &Forking::stop_other_threads},
-      Part{"make the first stage", &Forking::make_stage_one},
-      Part{"enter the jail", &Forking::enter_jail},
-      Part{"take the jail's identity", &Forking::drop_everything},
-      Part{"make the second stage", &Forking::make_stage_two},
-      Part{"fork the template", &Forking::fork_guest},
+      Part{"wait for the template's fork", &ForkTracer::await_fork},
+      Part{"leave the template's fork", &ForkTracer::leave_call},
+      Part{"stop the template's threads", &ForkTracer::stop_other_threads},
   };
   for (const auto& part : parts) {
-    error = (this->*part.run)();
-    if (error != 0) return {error, part.name, !guest_passed_fork_, guest_ended_};
+    if (int error = (this->*part.run)(); error != 0) return {error, part.name};
   }
+  if (int error = check_instruction(); error != 0) return {error, "check the template's code"};
+  held_ = true;
   return {};
 }
 
-}  // namespace
+ForkFailure ForkTracer::take_seat(const JailToEnter& jail, std::optional<Tracee>& seat) {
+  return Seating(guest_, at_fork_, jail).run(seat);
+}
 
-void trace_fork(const TracedFork& what, const ForkSteps& steps) {
-  Forking forking(what, steps);
-  steps.done(forking.run());
+// With the arguments the guest gave: its C library expects their effects.
+ForkFailure ForkTracer::fork_from(Tracee& seat) const {
+  constexpr const char* step = "fork the template";
+  std::int64_t made = 0;
+  int error = seat.call(at_fork_, no_deadline_ns, number_, at_fork_.arguments(), made);
+  if (error != 0) return {error, step};
+  if (made < 0) return {static_cast<int>(-made), step};
+  return {made == forked_pid ? 0 : EPROTO, step};
 }
 
 }  // namespace mayfly::sandbox

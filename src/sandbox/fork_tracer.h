@@ -1,21 +1,21 @@
-// Forks a parked, unprivileged guest into a jail that waits for it, by tracing the guest's own
+// Forks a parked, unprivileged guest into jails that wait for it, by tracing the guest's own
 // fork(2).
 //
-// The guest may not enter namespaces, and must not: its code is the function's. So its fork is
-// stopped at the system call, and instead of the fork three processes are made, of which only the
-// last ever runs an instruction of the guest:
+// The guest may not enter namespaces, and must not: its code is the function's. So it is stopped,
+// once and for ever, at the entry of its fork, and each environment is made by two other processes,
+// which share its memory and execute nothing but system calls put into them one at a time:
 //
-//   guest ──clone(VM)──► stage 1: enters the namespaces, takes the jail's identity, drops
-//   everything
-//                          └─clone(VM)──► stage 2: first of them in the jail's pid namespace
+//   guest ──clone(VM)──► stage 1: enters the jail's namespaces and control groups, takes its socket
+//                        of orders and its identity, drops everything; then it ends
+//                          └─clone(VM)──► stage 2, the seat: waits in the jail, stopped
 //                                           └─the guest's own fork──► the new environment
 //
-// Both stages share the guest's memory, so that only the last step copies page tables; they execute
-// nothing but system calls put into them one at a time, and end before the new environment runs.
-// Stage 2 is there so that the new environment becomes a child of the jail's init.
+// A seat is taken ahead of demand. What a new environment then waits for is one system call, the
+// fork, which copies the page tables; it begins in its jail, in its control groups, with nothing to
+// drop. Stage 2 is there so that the environment becomes a child of the jail's init.
 //
-// While stage 1 holds capabilities (over the new jail's user namespace alone), all threads of the
-// guest are stopped, and the instruction the stages execute lies in memory that no other process
+// Stage 1 holds capabilities (over the new jail's user namespace alone) while all threads of the
+// guest stand still, and the instruction the stages execute lies in memory that no other process
 // writes to.
 //
 // Caller: the template's init, single-threaded, with every signal blocked.
@@ -25,33 +25,57 @@
 
 #include <functional>
 #include <optional>
+#include <vector>
+
+#include "sandbox/tracee.h"
 
 namespace mayfly::sandbox {
-
-struct TracedFork {
-  pid_t guest = -1;        // parked in its fork loop
-  pid_t nested_init = -1;  // of the jail to fork into; its first other process is the fork
-};
 
 struct ForkFailure {
   int error = 0;  // errno; 0: it worked
   const char* step = "";
-  // The guest is in an unknown state: it must not be used again.
-  bool guest_is_broken = false;
-  std::optional<int> guest_ended;  // its wait status: nobody else can wait for it any more
 };
 
 // What a jail's first process after its init is called in it: stage 2 was before it.
 inline constexpr pid_t forked_pid = 3;
 
-// What the tracer's caller does in between. Each but `done` answers 0 or an errno.
-struct ForkSteps {
-  std::function<int()> give_order;  // sends the order to the guest
-  std::function<int()> entered;     // the jail has been entered: its init may close itself
-  std::function<int()> may_run;     // waits until it has; then the environment begins
-  // As soon as the new environment runs, before the stages are ended; or when nothing came of it.
-  std::function<void(const ForkFailure&)> done;
+// A jail to take a seat in; the numbers are of descriptors of its init, which must let itself be
+// looked into (PR_SET_DUMPABLE) until the seat is taken.
+struct JailToEnter {
+  pid_t init = -1;
+  int orders = -1;          // becomes descriptor fork_fd of the environment
+  std::vector<int> groups;  // to which "0" is written to join
 };
-void trace_fork(const TracedFork& what, const ForkSteps& steps);
+
+class ForkTracer {
+ public:
+  explicit ForkTracer(pid_t guest) : guest_(guest) {}
+
+  bool holds() const { return held_; }
+  // Has the guest stopped at the fork that `give_order` (0 or an errno) asks it for. After a failure
+  // it is in an unknown state and must not be used again.
+  ForkFailure hold(const std::function<int()>& give_order);
+  // Once it is held. Where nothing came of it, nothing is left of it.
+  ForkFailure take_seat(const JailToEnter& jail, std::optional<Tracee>& seat);
+  // The seat cannot be used for another one afterwards. Until it is killed, it is there.
+  ForkFailure fork_from(Tracee& seat) const;
+  // The guest's wait status where it ended under these hands: nobody else can wait for it any more.
+  std::optional<int> guest_ended() const { return guest_ended_; }
+
+ private:
+  int stop_guest();
+  Stop wait_for_guest();
+  int await_fork();
+  int check_instruction() const;
+  int stop_other_threads();
+  int leave_call();
+
+  Tracee guest_;
+  bool held_ = false;
+  std::optional<int> guest_ended_;
+  CallRegisters at_fork_;  // of the guest, inside its fork
+  std::uint64_t number_ = 0;
+  std::uint64_t deadline_ = 0;
+};
 
 }  // namespace mayfly::sandbox

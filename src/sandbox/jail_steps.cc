@@ -33,7 +33,7 @@ Outcome of(int result) { return {result == 0 ? 0 : errno}; }
 // Of the launcher's descriptors only the plan's stay: another jail's socket held here would hide
 // the launcher's end from it.
 Outcome close_inherited(Plan& plan) {
-  std::vector<int> kept = plan.cgroup_procs;
+  std::vector<int> kept = plan.group_tasks;
   kept.insert(kept.end(), {plan.network, plan.user, plan.null, plan.control, plan.host});
   bool nested = plan.host >= 0;
   if (!nested) kept.insert(kept.end(), {0, 1, 2});
@@ -49,7 +49,7 @@ Outcome close_inherited(Plan& plan) {
 }
 
 Outcome join_control_groups(Plan& plan) {
-  for (int fd : plan.cgroup_procs) {
+  for (int fd : plan.group_tasks) {
     if (::write(fd, "0", 1) != 1) return {errno};
   }
   return {};

@@ -19,12 +19,13 @@ namespace mayfly::sandbox {
 struct Plan {
   // Known when the jail is cloned. The child has the launcher's current directory, the template
   // root; a nested jail has the root of its host.
-  std::vector<int> cgroup_procs;  // write "0" to join
+  std::vector<int> group_tasks;  // of control groups: write "0" to join
   int network = -1;               // namespaces
   int user = -1;
   int null = -1;     // /dev/null
   int control = -1;  // our end of the control socket
   int host = -1;     // nested jails: our end of the socket to the host's init
+  int orders = -1;   // nested jails: our end of the socket to the fork that will be made
   const std::vector<sock_filter>* seccomp = nullptr;           // of jails
   const std::vector<sock_filter>* template_seccomp = nullptr;  // of what may be forked
   // Filled by the order.

@@ -231,7 +231,7 @@ Result<LauncherLoop::Jail*> LauncherLoop::make_parked() {
   }
   jail.group = std::move(*group);
   Plan plan;
-  for (const auto& fd : join->procs) plan.cgroup_procs.push_back(fd.get());
+  for (const auto& fd : join->tasks) plan.group_tasks.push_back(fd.get());
   plan.network = jail.network.get();
   plan.user = users_.of(jail.slot);
   plan.null = null_.get();

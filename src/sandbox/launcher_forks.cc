@@ -31,8 +31,8 @@ pid_t pid_of(int pidfd) {
 }
 
 // What writes itself there joins; on v2 as on v1.
-std::vector<io::Fd> open_procs(JoinDescriptors join) {
-  std::vector<io::Fd> out = std::move(join.procs);
+std::vector<io::Fd> open_tasks(JoinDescriptors join) {
+  std::vector<io::Fd> out = std::move(join.tasks);
   if (!join.unified) return out;
   io::Fd procs(::openat(join.unified.get(), "cgroup.procs", O_WRONLY | O_CLOEXEC));
   if (procs) out.push_back(std::move(procs));
@@ -60,9 +60,9 @@ Result<LauncherLoop::Jail*> LauncherLoop::make_nested(Jail& host) {
   NestedOrder order;
   order.user = is_root_ ? nested_uid_inside + jail.slot : jail_uid;
   order.tmp_bytes = host.tmp_bytes;
-  auto procs = open_procs(std::move(*join));
+  auto tasks = open_tasks(std::move(*join));
   std::vector<int> fds{ends.theirs.get()};
-  for (const auto& fd : procs) fds.push_back(fd.get());
+  for (const auto& fd : tasks) fds.push_back(fd.get());
   std::string_view bytes(reinterpret_cast<const char*>(&order), sizeof order);
   if (int error = send_message(host.control.get(), bytes, fds); error != 0) {
     release(jail);

@@ -72,7 +72,9 @@ Result<std::vector<sock_filter>> compile_seccomp(FilterFor what) {
   seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
   seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);  // a binary tree, not a list
   // Before the rows: the first rule of a system call stays.
-  if (what == FilterFor::forkable) TRY(add_rows(context.get(), SCMP_ACT_TRACE(0), {"setns"}));
+  if (what == FilterFor::forkable) {
+    TRY(add_rows(context.get(), SCMP_ACT_TRACE(0), {"setns", "pidfd_getfd"}));
+  }
   TRY(add_all_rows(context.get()));
   io::Fd file(::memfd_create("seccomp", MFD_CLOEXEC));
   if (!file) return fail_errno("memfd_create", errno);

@@ -115,9 +115,10 @@ Stop Tracee::wait(std::uint64_t deadline_ns) {
   sigset_t child;
   ::sigemptyset(&child);
   ::sigaddset(&child, SIGCHLD);
+  int how = __WALL | (deadline_ns == no_deadline_ns ? 0 : WNOHANG);
   while (true) {
     int status = 0;
-    pid_t got = ::waitpid(pid_, &status, __WALL | WNOHANG);
+    pid_t got = ::waitpid(pid_, &status, how);
     if (got == pid_) return classify(pid_, status);
     if (got < 0) return {.kind = Stop::ended};
     std::uint64_t now = monotonic_ns();
@@ -209,6 +210,16 @@ int Tracee::call_to_clone(const CallRegisters& base, std::uint64_t deadline_ns,
   return 0;
 }
 
+int Tracee::finish_call() {
+  if (int error = go_on(Until::step); error != 0) return error;
+  return wait(no_deadline_ns).kind == Stop::step ? 0 : EPROTO;
+}
+
+int Tracee::let_children_be() {
+  constexpr long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACESECCOMP;
+  return ::ptrace(PTRACE_SETOPTIONS, pid_, nullptr, options) == 0 ? 0 : errno;
+}
+
 #else
 
 std::uint64_t CallRegisters::instruction() const { return 0; }
@@ -239,6 +250,8 @@ int Tracee::call_to_clone(const CallRegisters&, std::uint64_t, std::uint64_t,
                           const std::array<std::uint64_t, 6>&, pid_t&) {
   return ENOSYS;
 }
+int Tracee::finish_call() { return ENOSYS; }
+int Tracee::let_children_be() { return ENOSYS; }
 
 #endif
 

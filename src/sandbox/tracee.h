@@ -45,6 +45,8 @@ class Tracee {
 
   // Waits for its next stop, until `deadline_ns` of the monotonic clock; kind none: it passed.
   Stop wait(std::uint64_t deadline_ns);
+  // The processes it makes from here on are not traced; until then they begin stopped.
+  int let_children_be();
   enum class Until { call, step, event };
   int go_on(Until until, int signal = 0);
   pid_t new_process() const;  // of the event it stopped at
@@ -55,9 +57,11 @@ class Tracee {
   // kernel returns it: negative is an errno. Answers 0, or an errno of the tracing itself.
   int call(const CallRegisters& base, std::uint64_t deadline_ns, std::uint64_t number,
            const std::array<std::uint64_t, 6>& arguments, std::int64_t& result);
-  // The same for a call that makes a process; `made` is stopped at its first instruction.
+  // The same for a call that makes a process; `made` begins stopped, and so does the tracee stop:
+  // inside the call, of which finish_call() is the end.
   int call_to_clone(const CallRegisters& base, std::uint64_t deadline_ns, std::uint64_t number,
                     const std::array<std::uint64_t, 6>& arguments, pid_t& made);
+  int finish_call();
   // Of a tracee at the entry of a system call: it does another one first, and then stands before
   // its own again. The call must be one that nothing refuses or interrupts.
   int call_before(std::uint64_t deadline_ns, std::uint64_t number,
@@ -66,6 +70,9 @@ class Tracee {
  private:
   pid_t pid_;
 };
+
+// Of what executes nothing but calls that do not wait.
+inline constexpr std::uint64_t no_deadline_ns = ~0ull;
 
 // What `registers` become for another system call.
 CallRegisters with_call(const CallRegisters& base, std::uint64_t number,

@@ -7,10 +7,11 @@ import pathlib
 import shutil
 import signal
 import socket
+import struct
 import tempfile
 import time
 
-from fork_driver import PARKED, Template
+from fork_driver import PARKED, Template, exit_code_of
 from lean_driver import READY, RESPONSE
 from run import ENVIRONMENT, expect
 
@@ -210,10 +211,14 @@ def bad_orders(argv):
         with ours, theirs:
             template = parked.template
             before = set(os.listdir(f"/proc/{template.process.pid}/fd"))
-            expect(template.order(b"A=1", [theirs.fileno()] * 3) == 22, "an open end of the block")
-            expect(template.order(b"A=1\0", [theirs.fileno()] * 2) == 22, "two descriptors")
-            template.fork_socket.send(b"x")
-            expect(template.fork_socket.recv(9) == b"\x16", "a short order")
+            for what, block, count in (("an open end of the block", b"A=1", 3),
+                                       ("two descriptors", b"A=1\0", 2)):
+                expect(template.order(block, [theirs.fileno()] * count) == 0, what)
+                status = exit_code_of(template.fresh_child())
+                expect(status == 70, f"{what}: {status}")
+            for order in (b"x", struct.pack("<II", 1, 0), struct.pack("<II", 3, 1)):
+                template.fork_socket.send(order)
+                expect(template.fork_socket.recv(9) == b"\x16", f"{order}")
             after = set(os.listdir(f"/proc/{template.process.pid}/fd"))
             expect(before == after, f"descriptors: {before} {after}")
         guest = parked.fork()

@@ -1,6 +1,6 @@
 """Plays the part of a jail's init for templates (runtimes/nodejs/fork, template.js), without
-namespaces: starts a guest with the fork socket as descriptor 5, sends it fork orders, and talks to
-the children, which stay children of the guest."""
+namespaces and tracing: starts a guest with the fork socket as descriptor 5, has it fork, sends the
+children their orders, and talks to them; they stay children of the guest."""
 
 import array
 import ctypes
@@ -51,6 +51,16 @@ def children_of(pid):
     return found
 
 
+def exit_code_of(pid):
+    """A child stays a zombie of its parked parent, whose entry tells the code."""
+    deadline = time.monotonic() + 20
+    while (fields := stat_fields(pid))[0] not in "ZX":
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the child {pid} does not end")
+        time.sleep(0.002)
+    return os.waitstatus_to_exitcode(int(fields[-1]))
+
+
 class Template(Guest):
     """A parked guest. `reason` is what it parked with; empty: ready."""
 
@@ -72,14 +82,26 @@ class Template(Guest):
         return kind, label if kind == PARKED else body.decode()
 
     def order(self, block, fds):
-        self.fork_socket.sendmsg(
-            [struct.pack("<II", 1, len(block)) + block],
-            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))],
-        )
-        answer = self.fork_socket.recv(16)
+        """Has it fork, with this order for the child."""
+        orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with orders, theirs:
+            orders.sendmsg(
+                [struct.pack("<II", 1, len(block)) + block],
+                [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))],
+            )
+            self.fork_socket.sendmsg(
+                [struct.pack("<II", 3, 0)],
+                [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))],
+            )
+            answer = self.fork_socket.recv(16)
         if len(answer) != 1:
             raise EOFError("the template ended")
         return answer[0]
+
+    def fresh_child(self):
+        fresh = children_of(self.process.pid) - self.children
+        self.children |= fresh
+        return fresh.pop()
 
     def fork(self, env):
         """A new child as a ForkedGuest."""
@@ -92,9 +114,7 @@ class Template(Guest):
         os.close(log_write)
         if error:
             raise OSError(error, os.strerror(error))
-        fresh = children_of(self.process.pid) - self.children
-        self.children |= fresh
-        return ForkedGuest(fresh.pop(), ours, log_read, out)
+        return ForkedGuest(self.fresh_child(), ours, log_read, out)
 
     def end(self, exits=False):
         self.fork_socket.close()
@@ -125,14 +145,7 @@ class ForkedGuest(Guest):
         return code, output, parse_records(bytes(self._records))
 
     def _exit_code(self):
-        """The child stays a zombie of its parked parent, whose entry tells the code."""
-        deadline = time.monotonic() + 20
-        while (fields := stat_fields(self.pid))[0] not in "ZX":
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the child {self.pid} does not end")
-            time.sleep(0.002)
-        status = int(fields[-1])
-        return os.waitstatus_to_exitcode(status)
+        return exit_code_of(self.pid)
 
 
-__all__ = ["HEAD", "PARKED", "ForkedGuest", "Process", "Template"]
+__all__ = ["HEAD", "PARKED", "ForkedGuest", "Process", "Template", "exit_code_of"]

@@ -188,10 +188,8 @@ def message_that_is_none(start):
     template = world.template("function")
     ours, theirs = socket.socketpair()
     ours.settimeout(20)
-    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, b"".join(
-        theirs.fileno().to_bytes(4, "little") for _ in range(3)))
-    template.forks.sendmsg([b"\7\0\0\0\0\0\0\0"], [rights])
-    expect(template.forks.recv(9) == b"\0", "not forked")
+    rights = b"".join(theirs.fileno().to_bytes(4, "little") for _ in range(3))
+    expect(template.order(b"\7\0\0\0\0\0\0\0", rights) == b"\0", "not forked")
     theirs.close()
     text = b""
     while chunk := ours.recv(4096):

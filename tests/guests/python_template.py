@@ -102,6 +102,15 @@ class Template:
     def fork(self, variables):
         return Forked(self, variables)
 
+    def order(self, message, rights):
+        """Has it fork, with this order for the child, and returns its answer."""
+        orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with orders, theirs:
+            orders.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+            here = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", theirs.fileno()))
+            self.forks.sendmsg([struct.pack("<II", 3, 0)], [here])
+            return self.forks.recv(16)
+
     def pids_of_children(self):
         pid = self.process.pid
         try:
@@ -155,9 +164,7 @@ class Forked(Guest):
     def start(self):
         output, logs = self._writes
         rights = struct.pack("3i", output, self._theirs.fileno(), logs)
-        forks = self._template.forks
-        forks.sendmsg([self._message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-        answer = forks.recv(16)
+        answer = self._template.order(self._message, rights)
         if answer != b"\0":
             raise OSError(answer[0] if answer else 0, "the template could not fork")
         self._theirs.close()

@@ -19,12 +19,12 @@
 static char message[65536];
 
 // Answers the number of descriptors, -1 at the end.
-static int receive(int fds[3]) {
+static int receive(int from, int fds[3]) {
   char control[CMSG_SPACE(3 * sizeof(int))];
   struct iovec part = {message, sizeof message};
   struct msghdr head = {
       .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-  ssize_t got = recvmsg(5, &head, 0);
+  ssize_t got = recvmsg(from, &head, 0);
   if (got <= 0) return -1;
   memset(message + got, 0, sizeof message - (size_t)got);
   struct cmsghdr* rights = CMSG_FIRSTHDR(&head);
@@ -82,14 +82,14 @@ int main(int argc, char** argv) {
   dprintf(1, "parked\n");
   int fds[3];
   int count = 0;
-  while ((count = receive(fds)) >= 0) {
+  while ((count = receive(5, fds)) >= 0) {
     if (kind() == 2) {
       clearenv();
       if (write(5, "", 1) != 1) return 2;
       become_environment(fds, 0);
     }
     pid_t pid = fork_in_the_way_of(argc > 1 ? argv[1] : "");
-    if (pid == 0) become_environment(fds, count);
+    if (pid == 0) become_environment(fds, receive(5, fds));
     for (int i = 0; i < count; ++i) close(fds[i]);
     char answer = pid < 0 ? (char)errno : 0;
     if (write(5, &answer, 1) != 1) return 2;

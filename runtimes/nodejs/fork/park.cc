@@ -20,14 +20,23 @@
 namespace mayfly::fork {
 namespace {
 
-//   fork order   offset size
-//                0      4    kind: 1
+//   stand order  offset size
+//                0      4    kind: 3
+//                4      4    0
+//   with the descriptor where the child finds its order instead of its own fork_fd, or none. In a
+//   jail the fork that follows never returns in this process: children are made of it as it stands
+//   there. Elsewhere it answers with one byte, 0 or an errno.
+//
+//   fork order   0      4    kind: 1
 //                4      4    length of the environment block
 //                8      …    "KEY=value\0"…
-//   with the descriptors output, channel and framed log. Answer: one byte, 0 or an errno.
+//   with the descriptors output, channel and framed log.
 constexpr std::size_t order_head_bytes = 8;
 constexpr std::size_t order_bytes_max = std::size_t{256} * 1024;
 constexpr int order_descriptors = 3;
+
+constexpr std::uint32_t stand_kind = 3;
+constexpr std::uint32_t fork_kind = 1;
 
 char order[order_bytes_max];
 std::size_t order_size = 0;
@@ -63,8 +72,9 @@ void restore_actions() {
   }
 }
 
-// False: end of file. `error` becomes what is wrong with the order.
-bool receive_order(int& error) {
+// False: end of file. `error` becomes what is wrong with the order, of that kind and with at least
+// so many descriptors.
+bool receive_order(std::uint32_t kind, int descriptors, int& error) {
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof received)];
   iovec part{.iov_base = order, .iov_len = sizeof order};
   msghdr message{};
@@ -88,8 +98,9 @@ bool receive_order(int& error) {
   std::memcpy(head, order, sizeof head);
   order_size = static_cast<std::size_t>(got);
   bool whole = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 &&
-               order_size >= order_head_bytes && head[0] == 1 &&
-               head[1] == order_size - order_head_bytes && received[order_descriptors - 1] >= 0 &&
+               order_size >= order_head_bytes && head[0] == kind &&
+               head[1] == order_size - order_head_bytes &&
+               (descriptors == 0 || received[descriptors - 1] >= 0) &&
                (head[1] == 0 || order[order_size - 1] == '\0');
   if (!whole) error = EINVAL;
   return true;
@@ -196,16 +207,27 @@ bool read_command_line() {
   return command_line_size > 0 && command_line_size < sizeof command_line - 1;
 }
 
+// Of a child: its order is a message of its own.
+void take_order() {
+  if (received[0] >= 0) {
+    ::dup3(received[0], fork_fd, O_CLOEXEC);
+    ::close(received[0]);
+  }
+  int error = 0;
+  if (!receive_order(fork_kind, order_descriptors, error)) ::_exit(0);
+  require(error == 0, "its order");
+}
+
 // Returns in each child; the parent ends with the socket.
 void await_order_in_child() {
   constexpr unsigned char parked[] = {2, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0};  // no reason
   if (::send(channel_fd, parked, sizeof parked, MSG_NOSIGNAL) != sizeof parked) ::_exit(0);
   while (true) {
     int error = 0;
-    if (!receive_order(error)) ::_exit(0);
+    if (!receive_order(stand_kind, 0, error)) ::_exit(0);
     if (error == 0) {
       pid_t pid = fork_stopped();
-      if (pid == 0) return;
+      if (pid == 0) return take_order();
       error = pid < 0 ? errno : 0;
     }
     close_received();
