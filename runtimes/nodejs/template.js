@@ -165,15 +165,17 @@ async function park(channel) {
     reason = (await settle()) || native.park(kind === 'generic');
   }
   if (reason !== '') refuse(channel, reason);
+  // Where nobody waits for this process yet, the pages that serving writes to become its own now,
+  // and not under its first event.
+  if (!native.ordered() && isUntouched()) {
+    await warm(channel, 1);
+    if (kind === 'generic') await warmStart(1);
+  }
+  native.order();
   // The host is told at once: what is still to do then goes on while it prepares the event.
   if (kind === 'function') channel.send(channel.READY);
   native.complete();
-  const ahead = process.env.MAYFLY_AHEAD !== undefined;
-  delete process.env.MAYFLY_AHEAD;
   become(timeZone, process.env.LAMBDA_TASK_ROOT || '/');
-  // Nobody waits for this environment: the pages that serving writes to become its own before its
-  // first event, not under it.
-  if (ahead && isUntouched()) await warm(channel, 1);
 }
 
 // What JavaScript remembers of the process, brought up to date.

@@ -63,7 +63,7 @@ io::Task<Result<>> Environment::start() {
 }
 
 io::Task<Result<std::unique_ptr<sandbox::Instance>>> Environment::launch(InstanceId id) {
-  if (origin_) co_return origin_->fork(*runnable_, log_.identity().stream, std::move(id), ahead_);
+  if (origin_) co_return origin_->fork(*runnable_, log_.identity().stream, std::move(id));
   auto spec = environment_spec(*runnable_, *runtime_.pack, deps_.credentials(*runnable_),
                                log_.identity().stream, std::move(id));
   co_return co_await deps_.launcher.launch(std::move(spec));
@@ -170,8 +170,7 @@ io::Task<Result<std::optional<Failure>>> Environment::await_ready(Deadline deadl
   log_.drain();
   if (extensions_) extensions_->end_init();
   if (reply && reply->ok) {
-    instance_->set_cpu_millis(cpu_millis(*runnable_));
-    meter_.begin(instance_->stats(), deps_.loop.now());
+    watchers_.spawn(settle());
     co_return std::nullopt;
   }
   if (starved_) co_return starve(booting_for_);
@@ -181,6 +180,16 @@ io::Task<Result<std::optional<Failure>>> Environment::await_ready(Deadline deadl
     co_return timed_out(init_limit(*runnable_));
   }
   co_return co_await find_cause();
+}
+
+// What follows on an init or precedes a call, but need not hold up the event: that is sent first.
+io::Task<void> Environment::settle() {
+  co_await deps_.loop.turn_end();
+  if (killed_ || gone_.is_set()) co_return;
+  instance_->set_cpu_millis(cpu_millis(*runnable_));
+  stats_ = instance_->stats();
+  meter_.begin(stats_, deps_.loop.now());
+  if (meter_.begun()) note_memory();
 }
 
 io::Task<void> Environment::watch() {
@@ -311,7 +320,7 @@ io::Task<Result<guest::InvokeReply>> Environment::exchange(const Request& reques
 io::Task<std::optional<Failure>> Environment::call(const Request& request, Deadline deadline,
                                                    Duration limit, Verdict& verdict,
                                                    Report& report) {
-  if (!meter_.begun()) meter_.begin(instance_->stats(), deps_.loop.now());
+  if (!meter_.begun()) watchers_.spawn(settle());
   call_done_.reset();
   bool holds = request.effects && deps_.effects != nullptr;
   if (holds) deps_.effects->open(name_, request.effects);
@@ -434,12 +443,16 @@ const sandbox::Stats* Environment::measure(Duration spent) {
     if (max_memory_used_mb_ > 0 && !meter_.due(spent, deps_.loop.now())) return nullptr;
     stats_ = instance_->stats();
   }
+  note_memory();
+  return &stats_;
+}
+
+void Environment::note_memory() {
   auto used = stats_.memory_peak_bytes;
   if (origin_) used += origin_->memory_bytes();  // what it has in common with other environments
   int used_mb = static_cast<int>((used + limits::mib - 1) / limits::mib);
   max_memory_used_mb_ = std::max(max_memory_used_mb_, std::min(used_mb, runnable_->memory_mb));
   growth_.note(calls_, max_memory_used_mb_);
-  return &stats_;
 }
 
 void Environment::write_start(const Request& request) {

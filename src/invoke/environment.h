@@ -43,8 +43,6 @@ class Environment {
   void fork_from(std::shared_ptr<Template> origin) { origin_ = std::move(origin); }
   // Before start(): it is made of this guest (null: none), if that works.
   void become_of(std::unique_ptr<BootedGuest> booted) { booted_ = std::move(booted); }
-  // Before start(): no caller waits for it, so that it has time to prepare for its first call.
-  void start_ahead() { ahead_ = true; }
   bool is_fork() const { return origin_ != nullptr; }
   // The Init phase. An Error is a failure of ours. A function that fails to initialise leaves the
   // environment broken(): its first invocation tries again, as the cloud does.
@@ -171,6 +169,8 @@ class Environment {
   void write_start(const Request& request);
   void write_end(Report& report);
   // Reads the accounts of the jail, where that is due after a call of this length.
+  io::Task<void> settle();
+  void note_memory();
   const sandbox::Stats* measure(Duration spent);
   // The call ran out of time: its jail lives until end() has looked at it. False: stop it now.
   bool begin_autopsy(const Request& request);
@@ -200,7 +200,6 @@ class Environment {
   bool broken_ = false;
   const Request* booting_for_ = nullptr;  // a call during which it boots
   bool dying_ = false;                    // begin_autopsy()
-  bool ahead_ = false;                    // it was started with time to prepare
   bool starved_ = false;                  // its memory is used up, and it is held
   bool sent_ahead_ = false;  // since it was last known that the guest has one event at the most
   std::optional<Duration> init_duration_;     // until the first invocation has shown it

@@ -93,6 +93,7 @@ TEST_CASE("the report ends with what the call took, and the observer hears of it
   house.launcher.page_faults = 500;
   house.launcher.script.invoke = [&house](sim::FakeInstance& instance, guest::InvokeRequest request,
                                           Deadline) -> io::Task<Result<guest::InvokeReply>> {
+    co_await house.loop.turn_end();  // no guest is faster
     instance.jail().cpu_ns += 2'500'000;
     instance.jail().page_faults += 7;
     house.clock.advance(5ms);
@@ -125,6 +126,7 @@ TEST_CASE("accounts are not read for a call whose guest was busy for a moment al
   house.launcher.script.invoke = [&house, &busy](sim::FakeInstance& instance,
                                                  guest::InvokeRequest request,
                                                  Deadline) -> io::Task<Result<guest::InvokeReply>> {
+    co_await house.loop.turn_end();  // no guest is faster
     instance.jail().memory_peak_bytes = std::uint64_t{64} << 20;
     instance.jail().cpu_ns += 2'000'000;
     house.clock.advance(5ms);  // others had the processor for most of it

@@ -179,7 +179,7 @@ class Pool {
   bool has_room(std::uint64_t bytes) const { return taken_bytes_ + bytes <= room_bytes_; }
   void count(Environment* environment, std::uint64_t bytes);
   io::Task<void> start_one(StartAt start, bool spare);
-  Result<Lease> make_environment(Group& group, bool spare);
+  Result<Lease> make_environment(Group& group);
   void adopt(Lease environment);
   io::Task<void> run_snapshot(std::shared_ptr<const Runnable> runnable,
                               std::shared_ptr<SnapshotCall> call);

@@ -28,7 +28,7 @@ io::Task<Result<Snapshot>> Pool::take_snapshot(std::shared_ptr<const Runnable> r
 io::Task<Result<Snapshot>> Pool::initialise_one(Group& group) {
   StartAt start = begin_start(group);
   Result<Snapshot> out{};
-  auto made = make_environment(group, false);
+  auto made = make_environment(group);
   if (!made) {
     out = std::unexpected(made.error());
   } else if (auto started = co_await (*made)->start(); !started) {

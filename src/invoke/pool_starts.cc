@@ -101,7 +101,7 @@ void Pool::free_slot(Start& start) {
   ++start.group->habits->slow_starts;
 }
 
-Result<Lease> Pool::make_environment(Group& group, bool spare) {
+Result<Lease> Pool::make_environment(Group& group) {
   if (closing_) return fail(ErrorKind::cancelled, "the server is stopping");
   TRY_ASSIGN(auto runtime, deps_.choose_runtime(group.runnable->runtime));
   auto origin = templates_.find(*group.runnable, *runtime.pack);
@@ -114,7 +114,6 @@ Result<Lease> Pool::make_environment(Group& group, bool spare) {
   auto out = std::make_shared<Environment>(deps_, buffer_, group.runnable, std::move(runtime));
   if (!origin) out->become_of(templates_.take_booted(*group.runnable, *out->runtime().pack));
   out->fork_from(std::move(origin));
-  if (spare) out->start_ahead();
   auto* raw = out.get();
   out->on_idle_exit = [this, raw] { idle_exited(raw); };
   if (out->shares()) out->on_place_free = [this, raw] { place_freed(raw); };
@@ -130,7 +129,7 @@ io::Task<void> Pool::start_one(StartAt start, bool spare) {
     free_slot(*start);
     co_await templates_.snapshot(group.runnable);
   }
-  auto made = make_environment(group, spare);
+  auto made = make_environment(group);
   std::optional<Error> error;
   bool broken = false;
   if (made) {

@@ -118,12 +118,9 @@ io::Task<void> Template::watch_guest() {
 
 Result<std::unique_ptr<sandbox::Instance>> Template::fork(const Runnable& runnable,
                                                           std::string_view log_stream,
-                                                          InstanceId id, bool ahead) {
+                                                          InstanceId id) {
   auto spec = forked_spec(kind_, runnable, *runtime_.pack, deps_.credentials(runnable), log_stream,
                           std::move(id));
-  if (ahead && kind_ == TemplateKind::function && runtime_.pack->language == "nodejs") {
-    spec.env.emplace_back("MAYFLY_AHEAD=1");  // runtimes/nodejs/template.js
-  }
   return deps_.launcher.fork(*instance_, std::move(spec));
 }
 

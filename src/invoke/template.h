@@ -31,10 +31,9 @@ class Template {
   // Whether it can be forked now.
   bool parked() const { return parked_; }
   TemplateKind kind() const { return kind_; }
-  // A jail with a fork in it. `ahead`: nobody waits for it.
+  // A jail with a fork in it.
   Result<std::unique_ptr<sandbox::Instance>> fork(const Runnable& runnable,
-                                                  std::string_view log_stream, InstanceId id,
-                                                  bool ahead);
+                                                  std::string_view log_stream, InstanceId id);
   // Why its init failed, where park() failed for that.
   const std::optional<Failure>& init_failure() const { return init_failure_; }
   // Memory that its environments share.

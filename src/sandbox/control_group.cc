@@ -301,6 +301,8 @@ Result<> set_limits(const ControlGroup& group, const Limits& limits) {
       (void)sys::write_file(dir + "/memory.swap.max", "0");
       (void)sys::write_file(dir + "/memory.oom.group", "1");
     } else {
+      // With swap it may never be less than without: first when it rises, last when it falls.
+      (void)sys::write_file(dir + "/memory.memsw.limit_in_bytes", bytes);
       TRY(sys::write_file(dir + "/memory.limit_in_bytes", bytes));
       (void)sys::write_file(dir + "/memory.memsw.limit_in_bytes", bytes);
     }

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <optional>
 #include <vector>
 
 #include "sandbox/fork_order.h"
@@ -25,8 +24,7 @@
 namespace mayfly::sandbox {
 namespace {
 
-// Owns: the template process, every nested jail, and the seats in them. Never ends but with the
-// process.
+// Owns: the template process and every nested jail. Never ends but with the process.
 class ForkHost {
  public:
   ForkHost(Plan& plan, pid_t program, io::Fd fork_socket)
@@ -42,7 +40,6 @@ class ForkHost {
   struct Nested {
     pid_t pid = -1;
     io::Fd socket;
-    std::optional<Tracee> seat{};
   };
 
   void on_signals();
@@ -51,9 +48,8 @@ class ForkHost {
   bool on_launcher();
   void make_nested(const NestedOrder& order, Message& message);
   Result<> map_user(pid_t pid, unsigned user);
-  bool on_nested(Nested& nested);
-  ForkFailure take_seat(Nested& nested, const ForkAsk& ask);
-  void leave(std::optional<Tracee>& seat);
+  void on_nested(Nested& nested);
+  ForkFailure fork_into(const Nested& nested, const ForkAsk& ask);
   void end_template();
 
   Plan& plan_;
@@ -75,8 +71,7 @@ void ForkHost::run() {
     if (watched[0].revents != 0) on_signals();
     for (std::size_t i = waiting_.size(); i-- > 0;) {
       if (watched[i + 2].revents == 0) continue;
-      if (on_nested(waiting_[i])) continue;
-      leave(waiting_[i].seat);
+      on_nested(waiting_[i]);
       waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
       reap_all();  // what came in between came without a signal of its own
     }
@@ -104,22 +99,13 @@ void ForkHost::reap_all() {
   while ((pid = ::waitpid(-1, &status, __WALL | WNOHANG)) > 0) {
     if (WIFSTOPPED(status)) continue;  // a tracee, which stays where it is
     if (std::erase(nested_inits_, pid) > 0) --living_;
-    for (auto& nested : waiting_) {
-      if (nested.seat && nested.seat->pid() == pid) nested.seat.reset();
-    }
     if (pid == program_ && program_lives_) on_program_end(status);
   }
 }
 
 void ForkHost::on_program_end(int status) {
   program_lives_ = false;
-  for (auto& nested : waiting_) leave(nested.seat);
   send_report(plan_.control, {Report::ended, status, 0, -1});
-}
-
-void ForkHost::leave(std::optional<Tracee>& seat) {
-  if (seat) seat->kill_and_reap();
-  seat.reset();
 }
 
 bool ForkHost::on_launcher() {
@@ -172,28 +158,23 @@ void ForkHost::make_nested(const NestedOrder& order, Message& message) {
   if (::write(ours.get(), "m", 1) == 1) waiting_.push_back({pid, std::move(ours)});
 }
 
-// False: it has ended, or has had its fork, or can have none.
-bool ForkHost::on_nested(Nested& nested) {
+// The nested jail asks for its fork, or has ended.
+void ForkHost::on_nested(Nested& nested) {
   Message message;
-  if (receive_message(nested.socket.get(), message) != 0) return false;
+  if (receive_message(nested.socket.get(), message) != 0) return;
   ForkAsk ask;
-  if (message.bytes.size() != sizeof ask) return false;
+  if (message.bytes.size() != sizeof ask) return;
   std::memcpy(&ask, message.bytes.data(), sizeof ask);
   ForkFailure failure{ESRCH, "the template has ended"};
-  if (program_lives_) {
-    failure = ask.kind == ForkAsk::seat ? take_seat(nested, ask)
-              : nested.seat             ? tracer_.fork_from(*nested.seat)
-                                        : ForkFailure{ESRCH, "the seat in the jail has ended"};
-  }
+  if (program_lives_) failure = fork_into(nested, ask);
   ForkAnswer answer;
   answer.error = failure.error;
   std::strncpy(answer.step, failure.step, sizeof answer.step - 1);
   send_message(nested.socket.get(), {reinterpret_cast<const char*>(&answer), sizeof answer}, {});
-  return ask.kind == ForkAsk::seat && failure.error == 0;
 }
 
 // The first one has the template stand at its fork.
-ForkFailure ForkHost::take_seat(Nested& nested, const ForkAsk& ask) {
+ForkFailure ForkHost::fork_into(const Nested& nested, const ForkAsk& ask) {
   if (!tracer_.holds()) {
     auto failure = tracer_.hold(
         [&] { return send_message(fork_socket_.get(), encode(GuestOrder::stand, {}), {}); });
@@ -208,7 +189,11 @@ ForkFailure ForkHost::take_seat(Nested& nested, const ForkAsk& ask) {
   }
   JailToEnter jail{.init = nested.pid, .orders = ask.orders, .groups = {}};
   jail.groups.assign(ask.groups, ask.groups + ask.group_count);
-  return tracer_.take_seat(jail, nested.seat);
+  return tracer_.fork_into(jail, [&] {
+    char byte = 'e';
+    if (::write(nested.socket.get(), &byte, 1) != 1) return errno;
+    return ::read(nested.socket.get(), &byte, 1) == 1 ? 0 : EPIPE;
+  });
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // The init of a template's jail: hosts the jails of its forks, which lie below it, since a process
 // can only enter pid and user namespaces below its own.
 //
-// It clones nested jails for the launcher, takes a seat in each for a fork of the template, and has
-// the fork made when they ask. It ends when the template has ended and the last nested jail is gone: environments outlive their
+// It clones nested jails for the launcher, and forks the template into each when the jail is ready
+// for it. It ends when the template has ended and the last nested jail is gone: environments outlive their
 // template. SIGTERM ends the template alone.
 //
 // Messages on the control socket, launcher → init: "make a nested jail".
@@ -15,8 +15,9 @@
 // Messages on the socket between a nested jail and its host:
 //
 //   host → nested    1 byte: its user is mapped
-//   nested → host    ForkAsk: take a seat                  host → nested    ForkAnswer
-//   nested → host    ForkAsk: fork                         host → nested    ForkAnswer
+//   nested → host    ForkAsk: it may be looked into
+//   host → nested    1 byte: that is over                  nested → host    1 byte: it is closed
+//   host → nested    ForkAnswer
 #pragma once
 
 #include <sys/types.h>
@@ -37,10 +38,8 @@ static_assert(sizeof(NestedOrder) == 16);
 
 inline constexpr std::size_t nested_groups_max = 8;
 
+// Numbers of the nested init's descriptors: JailToEnter.
 struct ForkAsk {
-  enum Kind : std::int32_t { seat = 1, fork = 2 };
-  std::int32_t kind = seat;
-  // Of a seat, as numbers of the nested init's descriptors: JailToEnter.
   std::int32_t orders = -1;
   std::int32_t groups[nested_groups_max] = {};
   std::int32_t group_count = 0;

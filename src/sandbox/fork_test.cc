@@ -223,7 +223,7 @@ TEST_CASE("a template that breaks its side is given up, and nothing of its fork 
     auto fork = parked.try_fork(Template::forked("echo never"));
     REQUIRE_FALSE(fork.has_value());
     INFO(fork.error().message);
-    CHECK(holds(fork.error().message, "have a seat taken in it"));
+    CHECK(holds(fork.error().message, "have the template fork"));
     CHECK(parked.jails.loop.run_until(parked.instance->exited(parked.jails.soon())).has_value());
     CHECK(parked.jails.run("exit 4").exit.code == 4);
   }

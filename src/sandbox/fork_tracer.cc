@@ -71,7 +71,7 @@ std::optional<int> query_mapping(int maps, std::uint64_t address) {
   return fixed && (query.rights & right_to_execute) != 0 ? 0 : EPERM;
 }
 
-// The processor on which a seat is taken: the many short turns of tracer and traced then need no
+// The processor on which a fork is made: the many short turns of tracer and traced then need no
 // other processor to wake up.
 class OneProcessor {
  public:
@@ -104,16 +104,22 @@ bool is_fork(const Stop& stop) {
   return stop.call_number == SYS_clone && (stop.call_flags & (CLONE_VM | CLONE_THREAD)) == 0;
 }
 
-// What the taking of a seat holds: whatever is still there at its end is ended.
-class Seating {
+// What one fork holds: whatever is still there at its end is ended.
+class Forking {
  public:
-  Seating(Tracee& guest, const CallRegisters& at_fork, const JailToEnter& jail)
-      : guest_(guest), at_fork_(at_fork), jail_(jail), processor_(guest.pid()) {}
-  Seating(const Seating&) = delete;
-  Seating& operator=(const Seating&) = delete;
-  ~Seating();
+  Forking(Tracee& guest, const CallRegisters& at_fork, std::uint64_t number,
+          const JailToEnter& jail, const std::function<int()>& may_run)
+      : guest_(guest),
+        at_fork_(at_fork),
+        number_(number),
+        jail_(jail),
+        may_run_(may_run),
+        processor_(guest.pid()) {}
+  Forking(const Forking&) = delete;
+  Forking& operator=(const Forking&) = delete;
+  ~Forking();
 
-  ForkFailure run(std::optional<Tracee>& seat);
+  ForkFailure run();
 
  private:
   int make_stage_one();
@@ -122,6 +128,7 @@ class Seating {
   int take_orders();
   int drop_everything();
   int make_stage_two();
+  int fork_guest();
 
   // One system call of stage 1; a negative result is an error too.
   int call_one(std::uint64_t number, const Arguments& arguments, std::int64_t* result = nullptr);
@@ -133,19 +140,22 @@ class Seating {
 
   Tracee& guest_;
   const CallRegisters& at_fork_;
+  std::uint64_t number_;
   const JailToEnter& jail_;
+  const std::function<int()>& may_run_;
   OneProcessor processor_;
   std::optional<Tracee> one_;
   std::optional<Tracee> two_;
   std::uint64_t pidfd_ = 0;  // of the jail's init, in stage 1
 };
 
-Seating::~Seating() {
+Forking::~Forking() {
+  // Stage 2 before stage 1: its end makes the new environment a child of the jail's init.
   if (two_) two_->kill_and_reap();
   if (one_) one_->kill_and_reap();
 }
 
-int Seating::make_stage_one() {
+int Forking::make_stage_one() {
   pid_t made = -1;
   if (int error = guest_.call_to_clone(at_fork_, no_deadline_ns, SYS_clone,
                                        {CLONE_VM | CLONE_PARENT, 0, 0, 0, 0, 0}, made);
@@ -157,7 +167,7 @@ int Seating::make_stage_one() {
   return one_->wait(no_deadline_ns).kind == Stop::event ? 0 : ESRCH;
 }
 
-int Seating::call_one(std::uint64_t number, const Arguments& arguments, std::int64_t* result) {
+int Forking::call_one(std::uint64_t number, const Arguments& arguments, std::int64_t* result) {
   std::int64_t answer = 0;
   if (int error = one_->call(at_fork_, no_deadline_ns, number, arguments, answer); error != 0) {
     return error;
@@ -166,7 +176,7 @@ int Seating::call_one(std::uint64_t number, const Arguments& arguments, std::int
   return answer < 0 ? static_cast<int>(-answer) : 0;
 }
 
-int Seating::with_descriptor(int number, const std::function<int(std::uint64_t)>& use) {
+int Forking::with_descriptor(int number, const std::function<int(std::uint64_t)>& use) {
   std::int64_t got = -1;
   auto wanted = static_cast<std::uint64_t>(number);
   if (int error = call_one(SYS_pidfd_getfd, {pidfd_, wanted, 0, 0, 0, 0}, &got); error != 0) {
@@ -177,7 +187,7 @@ int Seating::with_descriptor(int number, const std::function<int(std::uint64_t)>
   return call_one(SYS_close, {fd, 0, 0, 0, 0, 0});
 }
 
-int Seating::write_to_stage(const void* bytes, std::size_t size) {
+int Forking::write_to_stage(const void* bytes, std::size_t size) {
   iovec here{const_cast<void*>(bytes), size};
   iovec there{reinterpret_cast<void*>(scratch()), size};
   bool written = ::process_vm_writev(one_->pid(), &here, 1, &there, 1, 0) ==
@@ -185,7 +195,7 @@ int Seating::write_to_stage(const void* bytes, std::size_t size) {
   return written ? 0 : EFAULT;
 }
 
-int Seating::enter_jail() {
+int Forking::enter_jail() {
   std::int64_t jail = -1;
   auto init = static_cast<std::uint64_t>(jail_.init);
   if (int error = call_one(SYS_pidfd_open, {init, 0, 0, 0, 0, 0}, &jail); error != 0) return error;
@@ -193,7 +203,7 @@ int Seating::enter_jail() {
   return call_one(SYS_setns, {pidfd_, every_namespace, 0, 0, 0, 0});
 }
 
-int Seating::join_control_groups() {
+int Forking::join_control_groups() {
   if (int error = write_to_stage("0", 1); error != 0) return error;
   for (int group : jail_.groups) {
     int error = with_descriptor(
@@ -203,7 +213,7 @@ int Seating::join_control_groups() {
   return 0;
 }
 
-int Seating::take_orders() {
+int Forking::take_orders() {
   int error = with_descriptor(jail_.orders, [&](std::uint64_t fd) {
     return call_one(SYS_dup3, {fd, fork_fd, O_CLOEXEC, 0, 0, 0});
   });
@@ -211,7 +221,7 @@ int Seating::take_orders() {
 }
 
 // The identity of the jail's user, no capabilities, and /proc files of its own.
-int Seating::drop_everything() {
+int Forking::drop_everything() {
   if (int error = call_one(SYS_setresgid, {jail_gid, jail_gid, jail_gid, 0, 0, 0}); error != 0) {
     return error;
   }
@@ -228,7 +238,7 @@ int Seating::drop_everything() {
   return call_one(SYS_prctl, {PR_SET_DUMPABLE, 1, 0, 0, 0, 0});
 }
 
-int Seating::make_stage_two() {
+int Forking::make_stage_two() {
   pid_t made = -1;
   if (int error = one_->call_to_clone(at_fork_, no_deadline_ns, SYS_clone,
                                       {CLONE_VM, 0, 0, 0, 0, 0}, made);
@@ -237,8 +247,6 @@ int Seating::make_stage_two() {
   }
   two_.emplace(made);
   if (two_->wait(no_deadline_ns).kind != Stop::event) return ESRCH;
-  if (int error = two_->let_children_be(); error != 0) return error;
-  processor_.release(made);  // what it forks begins wherever there is room
   std::int64_t session = 0;
   if (int error = two_->call(at_fork_, no_deadline_ns, SYS_setsid, {}, session); error != 0) {
     return error;
@@ -246,23 +254,41 @@ int Seating::make_stage_two() {
   return session < 0 ? static_cast<int>(-session) : 0;
 }
 
-ForkFailure Seating::run(std::optional<Tracee>& seat) {
+// With the arguments the guest gave: its C library expects their effects.
+int Forking::fork_guest() {
+  pid_t made = -1;
+  if (int error = two_->call_to_clone(at_fork_, no_deadline_ns, number_, at_fork_.arguments(), made);
+      error != 0) {
+    return error;
+  }
+  Tracee environment(made);
+  if (environment.wait(no_deadline_ns).kind != Stop::event) return ESRCH;
+  if (int error = may_run_(); error != 0) {
+    environment.kill_and_reap();
+    return error;
+  }
+  processor_.release(made);
+  environment.detach();
+  return 0;
+}
+
+ForkFailure Forking::run() {
   struct Part {
     const char* name;
-    int (Seating::*run)();
+    int (Forking::*run)();
   };
   constexpr std::array parts = {
-      Part{"make the first stage", &Seating::make_stage_one},
-      Part{"enter the jail", &Seating::enter_jail},
-      Part{"join the jail's control groups", &Seating::join_control_groups},
-      Part{"take the jail's socket of orders", &Seating::take_orders},
-      Part{"take the jail's identity", &Seating::drop_everything},
-      Part{"make the second stage", &Seating::make_stage_two},
+      Part{"make the first stage", &Forking::make_stage_one},
+      Part{"enter the jail", &Forking::enter_jail},
+      Part{"join the jail's control groups", &Forking::join_control_groups},
+      Part{"take the jail's socket of orders", &Forking::take_orders},
+      Part{"take the jail's identity", &Forking::drop_everything},
+      Part{"make the second stage", &Forking::make_stage_two},
+      Part{"fork the template", &Forking::fork_guest},
   };
   for (const auto& part : parts) {
     if (int error = (this->*part.run)(); error != 0) return {error, part.name};
   }
-  seat = std::exchange(two_, std::nullopt);
   return {};
 }
 
@@ -373,18 +399,9 @@ ForkFailure ForkTracer::hold(const std::function<int()>& give_order) {
   return {};
 }
 
-ForkFailure ForkTracer::take_seat(const JailToEnter& jail, std::optional<Tracee>& seat) {
-  return Seating(guest_, at_fork_, jail).run(seat);
-}
-
-// With the arguments the guest gave: its C library expects their effects.
-ForkFailure ForkTracer::fork_from(Tracee& seat) const {
-  constexpr const char* step = "fork the template";
-  std::int64_t made = 0;
-  int error = seat.call(at_fork_, no_deadline_ns, number_, at_fork_.arguments(), made);
-  if (error != 0) return {error, step};
-  if (made < 0) return {static_cast<int>(-made), step};
-  return {made == forked_pid ? 0 : EPROTO, step};
+ForkFailure ForkTracer::fork_into(const JailToEnter& jail,
+                                  const std::function<int()>& may_run) {
+  return Forking(guest_, at_fork_, number_, jail, may_run).run();
 }
 
 }  // namespace mayfly::sandbox

@@ -7,12 +7,12 @@
 //
 //   guest ──clone(VM)──► stage 1: enters the jail's namespaces and control groups, takes its socket
 //                        of orders and its identity, drops everything; then it ends
-//                          └─clone(VM)──► stage 2, the seat: waits in the jail, stopped
+//                          └─clone(VM)──► stage 2: first of them in the jail's pid namespace
 //                                           └─the guest's own fork──► the new environment
 //
-// A seat is taken ahead of demand. What a new environment then waits for is one system call, the
-// fork, which copies the page tables; it begins in its jail, in its control groups, with nothing to
-// drop. Stage 2 is there so that the environment becomes a child of the jail's init.
+// Stage 2 is there so that the environment becomes a child of the jail's init. All of this costs a
+// millisecond and more, a good part of it for the page tables, and is done ahead of demand: the new
+// process waits for its order (fork_order.h), by which it becomes one environment among others.
 //
 // Stage 1 holds capabilities (over the new jail's user namespace alone) while all threads of the
 // guest stand still, and the instruction the stages execute lies in memory that no other process
@@ -39,8 +39,8 @@ struct ForkFailure {
 // What a jail's first process after its init is called in it: stage 2 was before it.
 inline constexpr pid_t forked_pid = 3;
 
-// A jail to take a seat in; the numbers are of descriptors of its init, which must let itself be
-// looked into (PR_SET_DUMPABLE) until the seat is taken.
+// A jail to fork into; the numbers are of descriptors of its init, which must let itself be
+// looked into (PR_SET_DUMPABLE) until it is done.
 struct JailToEnter {
   pid_t init = -1;
   int orders = -1;          // becomes descriptor fork_fd of the environment
@@ -55,10 +55,9 @@ class ForkTracer {
   // Has the guest stopped at the fork that `give_order` (0 or an errno) asks it for. After a failure
   // it is in an unknown state and must not be used again.
   ForkFailure hold(const std::function<int()>& give_order);
-  // Once it is held. Where nothing came of it, nothing is left of it.
-  ForkFailure take_seat(const JailToEnter& jail, std::optional<Tracee>& seat);
-  // The seat cannot be used for another one afterwards. Until it is killed, it is there.
-  ForkFailure fork_from(Tracee& seat) const;
+  // Once it is held. `may_run` (0 or an errno) is called when nobody has to look into the jail's init
+  // any more, and before the new process does anything. Where nothing came of it, nothing is left.
+  ForkFailure fork_into(const JailToEnter& jail, const std::function<int()>& may_run);
   // The guest's wait status where it ended under these hands: nobody else can wait for it any more.
   std::optional<int> guest_ended() const { return guest_ended_; }
 

@@ -300,7 +300,7 @@ Result<> LauncherLoop::launch(Message message) {
   Jail& jail = **taken;
   jail.sequence = request.sequence;
   jail.parking = spec.parking;
-  jail.tmp_bytes = spec.limits.tmp_bytes;
+  jail.limits = spec.limits;
   jail.memory_bytes = spec.limits.memory_bytes;
   if (spec.parking == Parking::forkable) templates_.emplace(jail.sequence, jail.id);
   if (spec.parking == Parking::specialisable) specialisable_.emplace(jail.sequence, jail.id);
@@ -315,7 +315,8 @@ Result<> LauncherLoop::launch(Message message) {
 }
 
 Result<> LauncherLoop::order(Jail& jail, const Spec& spec, Message& message, io::Fd file) {
-  TRY(set_limits(jail.group, spec.limits));
+  // A fork has the limits of its template until then, and need not wait for its own.
+  if (jail.host == 0) TRY(set_limits(jail.group, spec.limits));
   std::vector<io::Fd> trees;
   std::vector<int> fds;
   if (file) fds.push_back(file.get());
@@ -338,7 +339,7 @@ Result<> LauncherLoop::order(Jail& jail, const Spec& spec, Message& message, io:
   if (error != 0 && error != EPIPE && error != ECONNRESET) {
     return fail_errno("order a jail", error);
   }
-  return {};
+  return jail.host == 0 ? Result<>{} : set_limits(jail.group, spec.limits);
 }
 
 void LauncherLoop::on_report(Jail& jail) {

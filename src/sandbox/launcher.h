@@ -74,7 +74,7 @@ class LauncherLoop {
     // Of a template.
     std::vector<Id> parked;  // nested jails without an order
     std::uint64_t keep_ready = 0;
-    std::uint64_t tmp_bytes = 0;
+    Limits limits;  // its own
   };
 
   Result<> prepare();

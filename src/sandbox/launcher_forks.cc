@@ -57,9 +57,13 @@ Result<LauncherLoop::Jail*> LauncherLoop::make_nested(Jail& host) {
     return std::unexpected(join.error());
   }
   jail.group = std::move(*group);
+  if (auto limited = set_limits(jail.group, host.limits); !limited) {
+    release(jail);
+    return std::unexpected(limited.error());
+  }
   NestedOrder order;
   order.user = is_root_ ? nested_uid_inside + jail.slot : jail_uid;
-  order.tmp_bytes = host.tmp_bytes;
+  order.tmp_bytes = host.limits.tmp_bytes;
   auto tasks = open_tasks(std::move(*join));
   std::vector<int> fds{ends.theirs.get()};
   for (const auto& fd : tasks) fds.push_back(fd.get());

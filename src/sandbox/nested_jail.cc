@@ -77,37 +77,37 @@ Outcome open_listeners(Plan& plan) {
   return {};
 }
 
-Outcome ask(const Plan& plan, const ForkAsk& what) {
-  int error = send_message(plan.host, {reinterpret_cast<const char*>(&what), sizeof what}, {});
-  if (error != 0) return {error};
-  ForkAnswer answer;
-  ssize_t got = ::read(plan.host, &answer, sizeof answer);
-  return {got == sizeof answer ? answer.error : EPIPE};
-}
-
-Outcome have_a_seat_taken(Plan& plan) {
+Outcome have_the_template_fork(Plan& plan) {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) return {errno};
   plan.orders = ends[0];
-  ForkAsk what;
-  what.orders = ends[1];
+  ForkAsk ask;
+  ask.orders = ends[1];
   if (plan.group_tasks.size() > nested_groups_max) return {E2BIG};
-  for (int fd : plan.group_tasks) what.groups[what.group_count++] = fd;
-  auto asked = ask(plan, what);
+  for (int fd : plan.group_tasks) ask.groups[ask.group_count++] = fd;
+  int error = send_message(plan.host, {reinterpret_cast<const char*>(&ask), sizeof ask}, {});
+  if (error != 0) return {error};
+  ForkAnswer answer;
+  ssize_t got = ::read(plan.host, &answer, sizeof answer);
+  if (got == 1) {
+    // Entered: from now on nobody may look into this process, the environment least of all.
+    if (auto closed = no_new_privileges(plan); closed.error != 0) return closed;
+    if (::write(plan.host, "c", 1) != 1) return {errno};
+    got = ::read(plan.host, &answer, sizeof answer);
+  }
   for (int fd : plan.group_tasks) ::close(fd);
   ::close(ends[1]);
-  return asked;
+  ::close(plan.host);
+  return {got == sizeof answer ? answer.error : EPIPE};
 }
 
-Outcome have_the_template_fork(Plan& plan) {
+Outcome order_the_fork(Plan& plan) {
   std::vector<int> fds;
   for (const auto& fd : plan.guest_ends) fds.push_back(fd.get());
   int error = send_message(plan.orders, encode(GuestOrder::fork, plan.spec.env), fds);
-  if (error != 0) return {error};
   plan.guest_ends.clear();
-  ForkAsk what;
-  what.kind = ForkAsk::fork;
-  return ask(plan, what);
+  ::close(plan.orders);
+  return {error};
 }
 
 constexpr std::array steps = {
@@ -123,16 +123,14 @@ constexpr std::array steps = {
     Step{"mask files of /proc", mask_proc},
     Step{"mount a copy of /tmp", mount_copy_of_tmp},
     Step{"bring loopback up", loopback_up},
-    Step{"have a seat taken in it", have_a_seat_taken},
-    // From now on nobody may look into this process, the environment least of all.
-    Step{"forbid new privileges", no_new_privileges},
+    Step{"have the template fork", have_the_template_fork},
     Step{"announce that it is parked", announce},
     // All above is done ahead of demand.
     Step{"receive the order", receive_order},
     Step{"attach binds", attach_binds},
     Step{"set the host name", set_host_name},
     Step{"open listeners", open_listeners},
-    Step{"have the template fork", have_the_template_fork},
+    Step{"order the fork", order_the_fork},
 };
 
 }  // namespace
@@ -144,8 +142,6 @@ void run_nested_jail(Plan plan) {
   for (const auto& fd : plan.listeners) listeners.push_back(fd.get());
   send_report(plan.control, {Report::started, 0, 0, -1}, listeners);
   plan.listeners.clear();
-  ::close(plan.host);
-  ::close(plan.orders);
   drop_capabilities(plan);
   load_seccomp(*plan.seccomp);
   serve_as_init(forked_pid, plan.control);

@@ -215,11 +215,6 @@ int Tracee::finish_call() {
   return wait(no_deadline_ns).kind == Stop::step ? 0 : EPROTO;
 }
 
-int Tracee::let_children_be() {
-  constexpr long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACESECCOMP;
-  return ::ptrace(PTRACE_SETOPTIONS, pid_, nullptr, options) == 0 ? 0 : errno;
-}
-
 #else
 
 std::uint64_t CallRegisters::instruction() const { return 0; }
@@ -251,7 +246,6 @@ int Tracee::call_to_clone(const CallRegisters&, std::uint64_t, std::uint64_t,
   return ENOSYS;
 }
 int Tracee::finish_call() { return ENOSYS; }
-int Tracee::let_children_be() { return ENOSYS; }
 
 #endif
 

@@ -45,8 +45,6 @@ class Tracee {
 
   // Waits for its next stop, until `deadline_ns` of the monotonic clock; kind none: it passed.
   Stop wait(std::uint64_t deadline_ns);
-  // The processes it makes from here on are not traced; until then they begin stopped.
-  int let_children_be();
   enum class Until { call, step, event };
   int go_on(Until until, int signal = 0);
   pid_t new_process() const;  // of the event it stopped at

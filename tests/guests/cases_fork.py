@@ -213,8 +213,9 @@ def bad_orders(argv):
             before = set(os.listdir(f"/proc/{template.process.pid}/fd"))
             for what, block, count in (("an open end of the block", b"A=1", 3),
                                        ("two descriptors", b"A=1\0", 2)):
-                expect(template.order(block, [theirs.fileno()] * count) == 0, what)
-                status = exit_code_of(template.fresh_child())
+                error, child = template.order(block, [theirs.fileno()] * count)
+                expect(error == 0, what)
+                status = exit_code_of(child)
                 expect(status == 70, f"{what}: {status}")
             for order in (b"x", struct.pack("<II", 1, 0), struct.pack("<II", 3, 1)):
                 template.fork_socket.send(order)

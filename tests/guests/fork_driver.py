@@ -51,6 +51,20 @@ def children_of(pid):
     return found
 
 
+def await_recvmsg(pid):
+    """Until its main thread waits in recvmsg(2), or it has ended."""
+    number = {"x86_64": "47", "aarch64": "212"}[os.uname().machine]
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+            if file.read().split()[0] == number:
+                return
+        if stat_fields(pid)[0] in "ZX":
+            return
+        time.sleep(0.001)
+    raise TimeoutError(f"{pid} does not wait for its order")
+
+
 def exit_code_of(pid):
     """A child stays a zombie of its parked parent, whose entry tells the code."""
     deadline = time.monotonic() + 20
@@ -81,40 +95,43 @@ class Template(Guest):
         kind, label, body = self.frame()
         return kind, label if kind == PARKED else body.decode()
 
-    def order(self, block, fds):
-        """Has it fork, with this order for the child."""
+    def order(self, block, fds, ahead=False):
+        """Has it fork, and returns its answer and the child. The child finds its order at once, or
+        (`ahead`) when it has waited for it."""
         orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with orders, theirs:
-            orders.sendmsg(
-                [struct.pack("<II", 1, len(block)) + block],
-                [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))],
-            )
-            self.fork_socket.sendmsg(
-                [struct.pack("<II", 3, 0)],
-                [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))],
-            )
+            def send():
+                rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))
+                orders.sendmsg([struct.pack("<II", 1, len(block)) + block], [rights])
+
+            if not ahead:
+                send()
+            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))
+            self.fork_socket.sendmsg([struct.pack("<II", 3, 0)], [rights])
             answer = self.fork_socket.recv(16)
-        if len(answer) != 1:
-            raise EOFError("the template ended")
-        return answer[0]
+            if len(answer) != 1:
+                raise EOFError("the template ended")
+            if answer[0]:
+                return answer[0], None
+            (child,) = children_of(self.process.pid) - self.children
+            self.children.add(child)
+            if ahead:
+                await_recvmsg(child)
+                send()
+        return 0, child
 
-    def fresh_child(self):
-        fresh = children_of(self.process.pid) - self.children
-        self.children |= fresh
-        return fresh.pop()
-
-    def fork(self, env):
+    def fork(self, env, ahead=False):
         """A new child as a ForkedGuest."""
         ours, theirs = socket.socketpair()
         log_read, log_write = os.pipe()
         out = tempfile.TemporaryFile()
         block = b"".join(f"{k}={v}".encode() + b"\0" for k, v in env.items())
-        error = self.order(block, [out.fileno(), theirs.fileno(), log_write])
+        error, child = self.order(block, [out.fileno(), theirs.fileno(), log_write], ahead)
         theirs.close()
         os.close(log_write)
         if error:
             raise OSError(error, os.strerror(error))
-        return ForkedGuest(self.fresh_child(), ours, log_read, out)
+        return ForkedGuest(child, ours, log_read, out)
 
     def end(self, exits=False):
         self.fork_socket.close()

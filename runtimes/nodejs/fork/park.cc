@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -207,19 +208,15 @@ bool read_command_line() {
   return command_line_size > 0 && command_line_size < sizeof command_line - 1;
 }
 
-// Of a child: its order is a message of its own.
-void take_order() {
-  if (received[0] >= 0) {
-    ::dup3(received[0], fork_fd, O_CLOEXEC);
-    ::close(received[0]);
-  }
-  int error = 0;
-  if (!receive_order(fork_kind, order_descriptors, error)) ::_exit(0);
-  require(error == 0, "its order");
+// Of a child: where its order will come.
+void find_orders() {
+  if (received[0] < 0) return;
+  ::dup3(received[0], fork_fd, O_CLOEXEC);
+  ::close(received[0]);
 }
 
 // Returns in each child; the parent ends with the socket.
-void await_order_in_child() {
+void await_fork() {
   constexpr unsigned char parked[] = {2, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0};  // no reason
   if (::send(channel_fd, parked, sizeof parked, MSG_NOSIGNAL) != sizeof parked) ::_exit(0);
   while (true) {
@@ -227,7 +224,7 @@ void await_order_in_child() {
     if (!receive_order(stand_kind, 0, error)) ::_exit(0);
     if (error == 0) {
       pid_t pid = fork_stopped();
-      if (pid == 0) return take_order();
+      if (pid == 0) return find_orders();
       error = pid < 0 ? errno : 0;
     }
     close_received();
@@ -252,17 +249,26 @@ const char* park(bool whole_environment) {
   }
   show_program_pages_to_children();
   take_default_actions();
-  await_order_in_child();
-  require(take_descriptors(), "its descriptors");
+  await_fork();
+  require(renew_descriptors(), "the descriptors of the event loop");
+  restore_actions();
+  revive_threads();
   return nullptr;
 }
 
+bool order_waits() {
+  pollfd orders{fork_fd, POLLIN, 0};
+  return ::poll(&orders, 1, 0) > 0;
+}
+
+void take_order() {
+  int error = 0;
+  if (!receive_order(fork_kind, order_descriptors, error)) ::_exit(0);
+  require(error == 0, "its order");
+  require(take_descriptors(), "its descriptors");
+}
+
 void complete() {
-  require(renew_descriptors(), "the descriptors of the event loop");
-  restore_actions();
-  // Late: as long as no other thread runs, no change of the memory map interrupts another
-  // processor, and nothing needs the threads before code of the function runs.
-  revive_threads();
   if (generic) renew_clock();
   bool anew = generic && needs_own_start();
   apply_environment();
