@@ -184,7 +184,9 @@ io::Task<Result<std::optional<Failure>>> Environment::await_ready(Deadline deadl
 
 // What follows on an init or precedes a call, but need not hold up the event: that is sent first.
 io::Task<void> Environment::settle() {
+  if (std::exchange(settling_, true)) co_return;
   co_await deps_.loop.turn_end();
+  settling_ = false;
   if (killed_ || gone_.is_set()) co_return;
   instance_->set_cpu_millis(cpu_millis(*runnable_));
   stats_ = instance_->stats();

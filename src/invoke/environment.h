@@ -200,6 +200,7 @@ class Environment {
   bool broken_ = false;
   const Request* booting_for_ = nullptr;  // a call during which it boots
   bool dying_ = false;                    // begin_autopsy()
+  bool settling_ = false;                 // settle() is under way
   bool starved_ = false;                  // its memory is used up, and it is held
   bool sent_ahead_ = false;  // since it was last known that the guest has one event at the most
   std::optional<Duration> init_duration_;     // until the first invocation has shown it

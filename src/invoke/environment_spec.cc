@@ -200,7 +200,6 @@ void put_function_binds(sandbox::Spec& spec, const Runnable& runnable) {
   }
 }
 
-constexpr std::uint64_t template_slack_bytes = 64 * limits::mib;
 constexpr std::uint64_t generic_template_bytes = 512 * limits::mib;
 
 }  // namespace
@@ -245,7 +244,6 @@ sandbox::Spec template_spec(const Runnable& runnable, const sandbox::RuntimePack
   auto spec = environment_spec(runnable, pack, credentials, log_stream, std::move(id));
   spec.argv = pack.argv_for(runnable.memory_mb);
   spec.env.push_back("MAYFLY_TEMPLATE=function");
-  spec.limits.memory_bytes += template_slack_bytes;
   spec.parking = sandbox::Parking::forkable;
   spec.sockets = 0;
   return spec;

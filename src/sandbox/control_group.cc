@@ -265,11 +265,13 @@ Result<ControlGroup> make_control_group(const ControlGroup& base, const std::str
 
 Result<> set_cpu_share(const ControlGroup& group, std::uint32_t millis) {
   if (group.cpu.version == 0) return {};
-  std::uint64_t quota = std::max<std::uint64_t>(1000, millis * cpu_period_us / 1000);
+  auto quota = std::to_string(std::max<std::uint64_t>(1000, millis * cpu_period_us / 1000));
   if (group.cpu.version == 2) {
+    if (millis == 0) quota = "max";
     return sys::write_file(group.cpu.dir + "/cpu.max", fmt::format("{} {}", quota, cpu_period_us));
   }
-  return sys::write_file(group.cpu.dir + "/cpu.cfs_quota_us", std::to_string(quota));
+  if (millis == 0) quota = "-1";
+  return sys::write_file(group.cpu.dir + "/cpu.cfs_quota_us", quota);
 }
 
 void set_cpu_weight(const ControlGroup& group, std::uint32_t per_mille) {
@@ -292,27 +294,25 @@ void let_die(const ControlGroup& group) {
 }
 
 Result<> set_limits(const ControlGroup& group, const Limits& limits) {
-  if (limits.memory_bytes != 0 && group.memory.version != 0) {
-    const std::string& dir = group.memory.dir;
-    std::string bytes = std::to_string(limits.memory_bytes);
-    if (group.memory.version == 2) {
-      TRY(sys::write_file(dir + "/memory.max", bytes));
-      // No swap: a function's memory limit is of real memory. Absent when the kernel has no swap.
-      (void)sys::write_file(dir + "/memory.swap.max", "0");
-      (void)sys::write_file(dir + "/memory.oom.group", "1");
-    } else {
-      // With swap it may never be less than without: first when it rises, last when it falls.
-      (void)sys::write_file(dir + "/memory.memsw.limit_in_bytes", bytes);
-      TRY(sys::write_file(dir + "/memory.limit_in_bytes", bytes));
-      (void)sys::write_file(dir + "/memory.memsw.limit_in_bytes", bytes);
-    }
+  const std::string& memory = group.memory.dir;
+  std::string bytes = std::to_string(limits.memory_bytes);
+  if (group.memory.version == 2) {
+    TRY(sys::write_file(memory + "/memory.max", limits.memory_bytes == 0 ? "max" : bytes));
+    // No swap: a function's memory limit is of real memory. Absent when the kernel has no swap.
+    (void)sys::write_file(memory + "/memory.swap.max", "0");
+    (void)sys::write_file(memory + "/memory.oom.group", "1");
+  } else if (group.memory.version == 1) {
+    if (limits.memory_bytes == 0) bytes = "-1";
+    // With swap it may never be less than without: first when it rises, last when it falls.
+    (void)sys::write_file(memory + "/memory.memsw.limit_in_bytes", bytes);
+    TRY(sys::write_file(memory + "/memory.limit_in_bytes", bytes));
+    (void)sys::write_file(memory + "/memory.memsw.limit_in_bytes", bytes);
   }
-  if (limits.cpu_millis != 0) TRY(set_cpu_share(group, limits.cpu_millis));
-  if (limits.processes != 0 && group.processes.version != 0) {
-    // One more than the caller's: our init is the jail's first process.
-    TRY(sys::write_file(group.processes.dir + "/pids.max", std::to_string(limits.processes + 1)));
-  }
-  return {};
+  TRY(set_cpu_share(group, limits.cpu_millis));
+  if (group.processes.version == 0) return {};
+  // One more than the caller's: our init is the jail's first process.
+  auto processes = limits.processes == 0 ? "max" : std::to_string(limits.processes + 1);
+  return sys::write_file(group.processes.dir + "/pids.max", processes);
 }
 
 void remove_control_group(const ControlGroup& group) {

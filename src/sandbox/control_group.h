@@ -42,8 +42,9 @@ void close_control_groups(const ControlGroup& base);
 
 // One jail's group below `base`, with limits.
 Result<ControlGroup> make_control_group(const ControlGroup& base, const std::string& name);
+// 0 is none.
 Result<> set_limits(const ControlGroup& group, const Limits& limits);
-// Succeeds without effect where there is no cpu controller.
+// Succeeds without effect where there is no cpu controller. 0 is all of the machine.
 Result<> set_cpu_share(const ControlGroup& group, std::uint32_t millis);
 // As Instance::set_cpu_weight.
 void set_cpu_weight(const ControlGroup& group, std::uint32_t per_mille);

@@ -2,8 +2,8 @@
 // can only enter pid and user namespaces below its own.
 //
 // It clones nested jails for the launcher, and forks the template into each when the jail is ready
-// for it. It ends when the template has ended and the last nested jail is gone: environments outlive their
-// template. SIGTERM ends the template alone.
+// for it. It ends when the template has ended and the last nested jail is gone: environments
+// outlive their template. SIGTERM ends the template alone.
 //
 // Messages on the control socket, launcher → init: "make a nested jail".
 //

@@ -12,8 +12,8 @@
 //            descriptors: output, [channel], [framed log] of the new environment
 //
 // The init traces the guest and makes the environments of it (fork_tracer.h): each begins with the
-// return from that fork. Where nobody traces it, the guest's side of the fork answers with one byte,
-// 0 or an errno, and waits for the next order.
+// return from that fork. Where nobody traces it, the guest's side of the fork answers with one
+// byte, 0 or an errno, and waits for the next order.
 //
 //   order to become an environment (init → guest), once
 //            0      4    kind: 2

@@ -190,8 +190,8 @@ int Forking::with_descriptor(int number, const std::function<int(std::uint64_t)>
 int Forking::write_to_stage(const void* bytes, std::size_t size) {
   iovec here{const_cast<void*>(bytes), size};
   iovec there{reinterpret_cast<void*>(scratch()), size};
-  bool written = ::process_vm_writev(one_->pid(), &here, 1, &there, 1, 0) ==
-                 static_cast<ssize_t>(size);
+  bool written =
+      ::process_vm_writev(one_->pid(), &here, 1, &there, 1, 0) == static_cast<ssize_t>(size);
   return written ? 0 : EFAULT;
 }
 
@@ -240,8 +240,8 @@ int Forking::drop_everything() {
 
 int Forking::make_stage_two() {
   pid_t made = -1;
-  if (int error = one_->call_to_clone(at_fork_, no_deadline_ns, SYS_clone,
-                                      {CLONE_VM, 0, 0, 0, 0, 0}, made);
+  if (int error =
+          one_->call_to_clone(at_fork_, no_deadline_ns, SYS_clone, {CLONE_VM, 0, 0, 0, 0, 0}, made);
       error != 0) {
     return error;
   }
@@ -257,7 +257,8 @@ int Forking::make_stage_two() {
 // With the arguments the guest gave: its C library expects their effects.
 int Forking::fork_guest() {
   pid_t made = -1;
-  if (int error = two_->call_to_clone(at_fork_, no_deadline_ns, number_, at_fork_.arguments(), made);
+  if (int error =
+          two_->call_to_clone(at_fork_, no_deadline_ns, number_, at_fork_.arguments(), made);
       error != 0) {
     return error;
   }
@@ -399,8 +400,7 @@ ForkFailure ForkTracer::hold(const std::function<int()>& give_order) {
   return {};
 }
 
-ForkFailure ForkTracer::fork_into(const JailToEnter& jail,
-                                  const std::function<int()>& may_run) {
+ForkFailure ForkTracer::fork_into(const JailToEnter& jail, const std::function<int()>& may_run) {
   return Forking(guest_, at_fork_, number_, jail, may_run).run();
 }
 

@@ -52,11 +52,12 @@ class ForkTracer {
   explicit ForkTracer(pid_t guest) : guest_(guest) {}
 
   bool holds() const { return held_; }
-  // Has the guest stopped at the fork that `give_order` (0 or an errno) asks it for. After a failure
-  // it is in an unknown state and must not be used again.
+  // Has the guest stopped at the fork that `give_order` (0 or an errno) asks it for. After a
+  // failure it is in an unknown state and must not be used again.
   ForkFailure hold(const std::function<int()>& give_order);
-  // Once it is held. `may_run` (0 or an errno) is called when nobody has to look into the jail's init
-  // any more, and before the new process does anything. Where nothing came of it, nothing is left.
+  // Once it is held. `may_run` (0 or an errno) is called when nobody has to look into the jail's
+  // init any more, and before the new process does anything. Where nothing came of it, nothing is
+  // left.
   ForkFailure fork_into(const JailToEnter& jail, const std::function<int()>& may_run);
   // The guest's wait status where it ended under these hands: nobody else can wait for it any more.
   std::optional<int> guest_ended() const { return guest_ended_; }

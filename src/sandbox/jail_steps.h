@@ -20,7 +20,7 @@ struct Plan {
   // Known when the jail is cloned. The child has the launcher's current directory, the template
   // root; a nested jail has the root of its host.
   std::vector<int> group_tasks;  // of control groups: write "0" to join
-  int network = -1;               // namespaces
+  int network = -1;              // namespaces
   int user = -1;
   int null = -1;     // /dev/null
   int control = -1;  // our end of the control socket

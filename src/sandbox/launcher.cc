@@ -34,6 +34,8 @@ constexpr int quiet_ms = 3;
 // User namespaces of slots that nobody has: so many environments start at once without one's
 // making.
 constexpr std::size_t users_kept = 256;
+// Of a jail that is to be made ahead; the smallest function has four times this.
+constexpr std::uint64_t usual_memory_min = 32 * limits::mib;
 
 std::uint64_t nanoseconds(const timeval& time) {
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
@@ -230,6 +232,11 @@ Result<LauncherLoop::Jail*> LauncherLoop::make_parked() {
     return std::unexpected(join.error());
   }
   jail.group = std::move(*group);
+  jail.limits = usual_limits_;
+  if (auto done = set_limits(jail.group, jail.limits); !done) {
+    release(jail);
+    return std::unexpected(done.error());
+  }
   Plan plan;
   for (const auto& fd : join->tasks) plan.group_tasks.push_back(fd.get());
   plan.network = jail.network.get();
@@ -300,7 +307,6 @@ Result<> LauncherLoop::launch(Message message) {
   Jail& jail = **taken;
   jail.sequence = request.sequence;
   jail.parking = spec.parking;
-  jail.limits = spec.limits;
   jail.memory_bytes = spec.limits.memory_bytes;
   if (spec.parking == Parking::forkable) templates_.emplace(jail.sequence, jail.id);
   if (spec.parking == Parking::specialisable) specialisable_.emplace(jail.sequence, jail.id);
@@ -315,8 +321,12 @@ Result<> LauncherLoop::launch(Message message) {
 }
 
 Result<> LauncherLoop::order(Jail& jail, const Spec& spec, Message& message, io::Fd file) {
-  // A fork has the limits of its template until then, and need not wait for its own.
-  if (jail.host == 0) TRY(set_limits(jail.group, spec.limits));
+  // It has those of the one before, or of its template. A fork need not wait for its own.
+  bool limited = std::exchange(jail.limits, spec.limits) == spec.limits;
+  if (jail.host == 0) {
+    if (spec.limits.memory_bytes >= usual_memory_min) usual_limits_ = spec.limits;
+    if (!limited) TRY(set_limits(jail.group, spec.limits));
+  }
   std::vector<io::Fd> trees;
   std::vector<int> fds;
   if (file) fds.push_back(file.get());
@@ -339,7 +349,7 @@ Result<> LauncherLoop::order(Jail& jail, const Spec& spec, Message& message, io:
   if (error != 0 && error != EPIPE && error != ECONNRESET) {
     return fail_errno("order a jail", error);
   }
-  return jail.host == 0 ? Result<>{} : set_limits(jail.group, spec.limits);
+  return limited || jail.host == 0 ? Result<>{} : set_limits(jail.group, spec.limits);
 }
 
 void LauncherLoop::on_report(Jail& jail) {

@@ -74,7 +74,7 @@ class LauncherLoop {
     // Of a template.
     std::vector<Id> parked;  // nested jails without an order
     std::uint64_t keep_ready = 0;
-    Limits limits;  // its own
+    Limits limits;  // of its group
   };
 
   Result<> prepare();
@@ -145,6 +145,7 @@ class LauncherLoop {
   std::map<Id, Jail> jails_;
   std::map<std::uint64_t, Id> templates_;  // by the sequence of their launch
   std::map<std::uint64_t, Id> specialisable_;
+  Limits usual_limits_;      // of the last one started: jails made ahead have them
   std::vector<Id> unarmed_;  // run without a memory alarm so far
   std::deque<std::pair<std::chrono::steady_clock::time_point, Id>> held_;  // until then
   std::set<Id> in_want_;  // templates with fewer jails ready than asked for

@@ -57,9 +57,10 @@ Result<LauncherLoop::Jail*> LauncherLoop::make_nested(Jail& host) {
     return std::unexpected(join.error());
   }
   jail.group = std::move(*group);
-  if (auto limited = set_limits(jail.group, host.limits); !limited) {
+  jail.limits = host.limits;
+  if (auto done = set_limits(jail.group, jail.limits); !done) {
     release(jail);
-    return std::unexpected(limited.error());
+    return std::unexpected(done.error());
   }
   NestedOrder order;
   order.user = is_root_ ? nested_uid_inside + jail.slot : jail_uid;

@@ -36,6 +36,8 @@ struct Bind {
 inline constexpr std::string_view root_target = "/";
 
 struct Limits {
+  bool operator==(const Limits&) const = default;
+
   std::uint64_t memory_bytes = 0;   // of the whole tree; 0: none
   std::uint32_t cpu_millis = 1000;  // 1000 = one processor; Lambda's formula is the caller's
   std::uint32_t processes = 1024;
