@@ -136,8 +136,10 @@ io::Task<void> Pool::start_one(StartAt start, bool spare) {
     auto started = co_await (*made)->start();
     if (!started) error = std::move(started).error();
     broken = (*made)->broken();
-    // A template costs two starts more: not while others wait for theirs.
-    if (!error && !broken && !group.retired && machine_.at_ease()) {
+    // A template costs two starts more: not while others wait for theirs, unless the function has
+    // gone on starting for so long that it would have paid by now.
+    bool pays = ++group.starts > template_starts && machine_.has_memory(environment_share_bytes);
+    if (!error && !broken && !group.retired && (machine_.at_ease() || pays)) {
       templates_.want(group.runnable, (*made)->runtime());
     }
   } else {
