@@ -75,7 +75,10 @@ pid_t spawn(const std::vector<std::string>& argv, const std::vector<std::string>
 void block_signals();
 // Reaps all children there are; true when `program` was among them.
 bool reap(pid_t program, int& status);
-// Forwards signals to `program`, reaps, and ends with it.
+// In the launcher, before any jail: where its heap begins, which inits give up in the end.
+void note_heap();
+// Forwards signals to `program`, reaps, and ends with it. Nothing that was allocated is there any
+// more.
 [[noreturn]] void serve_as_init(pid_t program, int control);
 
 }  // namespace mayfly::sandbox

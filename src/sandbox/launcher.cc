@@ -109,6 +109,7 @@ LauncherLoop::LauncherLoop(io::Fd socket, std::string template_dir)
 
 Result<> LauncherLoop::prepare() {
   is_root_ = ::geteuid() == 0;
+  note_heap();
   groups_ = open_control_groups(Room::make);
   TRY(enter_launcher_namespaces());
   TRY(build_template_root(template_dir_));
