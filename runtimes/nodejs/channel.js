@@ -262,8 +262,8 @@ function send(type, label = '', body = '') {
   view.setUint32(0, start - HEAD + bodyBytes, true);
   const micros = answers ? busyMicros() : 0;
   const named = answers || type === STREAM || type === STREAM_END;
-  // READY: it can open pipes.
-  view.setUint32(8, named ? sequence : type === READY ? 1 : 0, true);
+  // READY: it can open pipes and map memory.
+  view.setUint32(8, named ? sequence : type === READY ? 2 : 0, true);
   if (native !== null && answers && fits) {
     view.setUint32(4, type + micros * 256, true);
     const unread = native.answer(to, start + bodyBytes);
@@ -351,6 +351,7 @@ const parts = {
 };
 
 module.exports = {
+  viewOf,
   HEAD,
   WINDOW,
   INVOKE,
