@@ -414,6 +414,7 @@ TEST_CASE("more events than there is room for are handed over anew when their tu
   SUBCASE("with memory") { can_open = 2; }
   PipedHouse house(can_open);
   std::vector<std::uint32_t> numbers;
+  numbers.reserve(40);
   for (int i = 0; i < 40; ++i) numbers.push_back(house.ahead(event(std::string(3000, 'x'))));
   std::uint32_t last = 1;
   while (auto sequence = house.take()) last = sequence;
