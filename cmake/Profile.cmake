@@ -8,7 +8,8 @@ set(mayfly_profile_text ${PROJECT_SOURCE_DIR}/bench/call/warm.proftext)
 set(mayfly_profile ${CMAKE_BINARY_DIR}/warm.profdata)
 set(mayfly_profiled
   base/allocate base/random
-  io/duplex io/fd io/http1 io/http1_plain io/http1_writer io/loop io/park io/pipes io/send_now
+  io/duplex io/fd io/http1 io/http1_plain io/http1_writer io/loop io/park io/pipes
+  io/record_ring io/send_now
   wire/json wire/sigv4 wire/text wire/validate wire/value wire/protocol/codec wire/protocol/rest
   wire/protocol/scalar
   api/view api/lambda

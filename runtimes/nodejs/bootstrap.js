@@ -17,6 +17,7 @@ const loader = require('./loader.js');
 const trace = require('./trace.js');
 
 const nothing = () => {};
+const { then } = Promise.prototype; // before the function's code can replace it
 let beforeExit = nothing; // called when the event loop is empty
 
 let generation = 0; // of the function's identifier: nodejs20.x is 20
@@ -114,6 +115,15 @@ class Callbacks {
     else reply(value);
   }
 
+  // Of a promise, which nobody hears of what is thrown here.
+  settle(error, value) {
+    try {
+      this.done(error, value);
+    } catch {
+      // as behind a catch() of the promise
+    }
+  }
+
   callback(error, value) {
     const failed = error !== undefined && error !== null;
     if (failed || !this.context?.callbackWaitsForEmptyEventLoop) {
@@ -184,8 +194,8 @@ function onLoopEmpty() {
 
 function runBuffered(event) {
   const callbacks = new Callbacks(current);
-  const succeed = (value) => callbacks.done(null, value);
-  const fail = (error) => callbacks.done(error ?? 'handled', null);
+  const succeed = (value) => callbacks.settle(null, value);
+  const fail = (error) => callbacks.settle(error ?? 'handled', null);
   try {
     beforeExit = onLoopEmpty;
     const payload = JSON.parse(event.payload);
@@ -195,7 +205,9 @@ function runBuffered(event) {
           callbacks.callback(error, result),
         );
     if (typeof value?.then === 'function') {
-      value.then(succeed, fail).catch?.(fail);
+      const settled = value.then(succeed, fail);
+      // A promise of the language is settled once, and then these have caught everything.
+      if (!(settled instanceof Promise) || value.then !== then) settled.catch?.(fail);
     } else if (promisesOnly) {
       succeed(value);
     }

@@ -1,6 +1,6 @@
 'use strict';
 // The lean protocol, guest side: one blocking read and one write per small event, on descriptor 3
-// or, once the host has asked, on a pair of pipes.
+// or, once the host has asked, through memory that both map and a pair of pipes.
 // The functions of fs are taken before the function's code can replace them.
 
 const { read, readSync, writeSync } = require('fs');
@@ -46,7 +46,7 @@ const wallClock = Date.now;
 let begin = 0; // [begin, end) of input is received and not yet used
 let end = 0;
 let sequence = 0;
-let native = null; // with pipes: fork.node
+let native = null; // with pipes: fork.node, whose read() waits for events in memory
 const state = new Int32Array(new ArrayBuffer(8)); // of native.serve: at work; to be called again
 let held = false; // what the last call wrote may lie unread: no event ahead is taken
 let watched = 0; // so many of the next calls are looked at closely: see busyMicros()
@@ -262,8 +262,8 @@ function send(type, label = '', body = '') {
   view.setUint32(0, start - HEAD + bodyBytes, true);
   const micros = answers ? busyMicros() : 0;
   const named = answers || type === STREAM || type === STREAM_END;
-  // READY: it can open pipes.
-  view.setUint32(8, named ? sequence : type === READY ? 1 : 0, true);
+  // READY: it can open pipes and map memory.
+  view.setUint32(8, named ? sequence : type === READY ? 2 : 0, true);
   if (native !== null && answers && fits) {
     view.setUint32(4, type + micros * 256, true);
     const unread = native.answer(to, start + bodyBytes);
@@ -351,6 +351,7 @@ const parts = {
 };
 
 module.exports = {
+  viewOf,
   HEAD,
   WINDOW,
   INVOKE,

@@ -74,7 +74,10 @@ void Connection::drain() {
 }
 
 std::string_view Connection::date() {
-  std::int64_t second = epoch_millis(loop_.clock().wall()) / 1000;
+  if (loop_.lately() < gauges_.date_until) return gauges_.date;
+  std::int64_t now = epoch_millis(loop_.clock().wall());
+  std::int64_t second = now / 1000;
+  gauges_.date_until = loop_.lately() + std::chrono::milliseconds(1000 - now % 1000);
   if (gauges_.date_second != second) {
     gauges_.date_second = second;
     gauges_.date = wire::format_rfc822(second * 1000);
@@ -112,7 +115,7 @@ io::Task<std::expected<bool, http1::Refusal>> Connection::read_head() {
     if (buffer_.size() > small_buffer) std::vector<char>(small_buffer).swap(buffer_);
     if (gauges_.draining) co_return false;
     idle_ = true;
-    idle_since_ = loop_.now();
+    idle_since_ = loop_.lately();
     if (!idle_timer_) watch_idling();
     auto got = co_await stream_.read(buffer_, no_deadline, stop_);
     idle_ = false;

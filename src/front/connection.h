@@ -21,6 +21,7 @@ struct Gauges {
   bool draining = false;  // no further request is taken
   std::string date;       // value of the Date field, made once a second
   std::int64_t date_second = -1;
+  MonoTime date_until{};  // the next second begins
 };
 
 class Connection final : private Exchange {

@@ -14,26 +14,38 @@ std::string_view text_of(const wire::Record& input, std::string_view member, std
   return digits;
 }
 
-// Fills `pattern`; `missing` says that a member it names is absent; `whole` gets a value that is an
-// ARN by itself.
-std::string fill(std::string_view pattern, const wire::Record& input, const Scope& scope,
-                 bool& missing, std::string& whole) {
-  std::string out;
-  out.reserve(pattern.size() + 128);
+struct Filled {
+  std::string text;
+  bool missing = false;  // a member that the pattern names is absent
+  bool owned = false;    // the pattern names the account
+  bool parts = false;    // a value may be more than a name
+  std::string whole;     // a value that is an ARN by itself
+};
+
+Filled fill(std::string_view pattern, const wire::Record& input, const Scope& scope) {
+  Filled out;
+  out.text.reserve(pattern.size() + 128);
   while (!pattern.empty()) {
     std::size_t open = pattern.find('{');
-    out += pattern.substr(0, open);
+    out.text += pattern.substr(0, open);
     if (open == std::string_view::npos) break;
     std::size_t close = pattern.find('}', open);
     std::string_view name = pattern.substr(open + 1, close - open - 1);
     pattern = close == std::string_view::npos ? std::string_view() : pattern.substr(close + 1);
     std::string digits;
-    std::string_view value = name == "Region"    ? std::string_view(scope.region.str())
-                             : name == "Account" ? std::string_view(scope.account.str())
-                                                 : text_of(input, name, digits);
-    if (value.empty()) missing = true;
-    if (value.starts_with("arn:")) whole = value;
-    out += value;
+    std::string_view value;
+    if (name == "Region") {
+      value = scope.region.str();
+    } else if (name == "Account") {
+      value = scope.account.str();
+      out.owned = true;
+    } else {
+      value = text_of(input, name, digits);
+      if (value.find(':') != std::string_view::npos) out.parts = true;
+      if (value.starts_with("arn:")) out.whole = value;
+    }
+    if (value.empty()) out.missing = true;
+    out.text += value;
   }
   return out;
 }
@@ -78,22 +90,22 @@ Resource resource_of(const api::Operation& operation, const wire::Record& input,
   Resource out{"*", scope.account};
   std::string_view pattern = operation.resource;
   if (pattern.empty() || pattern == "*") return out;
-  std::string whole;
-  bool missing = false;
   std::size_t bracket = pattern.find('[');
-  std::string arn = fill(pattern.substr(0, bracket), input, scope, missing, whole);
+  Filled arn = fill(pattern.substr(0, bracket), input, scope);
   std::string tail;
   if (bracket != std::string_view::npos) {
-    bool absent = false;
-    std::string ignored;
-    tail = fill(pattern.substr(bracket + 1, pattern.find(']') - bracket - 1), input, scope, absent,
-                ignored);
-    if (absent) tail.clear();
+    Filled more = fill(pattern.substr(bracket + 1, pattern.find(']') - bracket - 1), input, scope);
+    if (!more.missing) tail = std::move(more.text);
   }
-  if (missing && whole.empty()) return out;
-  out.arn = (whole.empty() ? resolve_partial(std::move(arn)) : whole);
+  if (arn.missing && arn.whole.empty()) return out;
+  if (!arn.whole.empty()) {
+    out.arn = std::move(arn.whole);
+  } else {
+    out.arn = arn.parts ? resolve_partial(std::move(arn.text)) : std::move(arn.text);
+  }
   // A qualifier may stand in the name already.
   if (!tail.empty() && !out.arn.ends_with(tail)) out.arn += tail;
+  if (arn.owned && !arn.parts) return out;
   auto account = account_of(out.arn);
   if (!account.empty() && account != out.account.str()) {
     out.account = AccountId(std::string(account));

@@ -47,23 +47,21 @@ Admission::Account& Admission::account_of(const Scope& scope) {
   return last_account_->second;
 }
 
-Result<> Admission::request(const Scope& scope) {
-  return take_request(account_of(scope), clock_.platform());
-}
+Result<> Admission::request(const Scope& scope) { return take_request(account_of(scope)); }
 
-Result<> Admission::take_request(Account& account, WallTime now) {
+Result<> Admission::take_request(Account& account) {
   double rate = settings_.requests_per_concurrency * settings_.account_concurrency;
-  if (settings_.requests_per_concurrency <= 0 || account.requests.take(rate, rate, now)) return {};
+  bool limited = settings_.requests_per_concurrency > 0;
+  if (!limited || account.requests.take(rate, rate, clock_.platform())) return {};
   return throttle("CallerRateLimitExceeded");
 }
 
 Result<> Admission::take_requests(const Runnable& runnable, Function& function, Account& account) {
-  WallTime now = clock_.platform();
   double rate = settings_.requests_per_concurrency * runnable.reserved_concurrency.value_or(0);
-  if (rate > 0 && !function.requests.take(rate, rate, now)) {
+  if (rate > 0 && !function.requests.take(rate, rate, clock_.platform())) {
     return throttle("ReservedFunctionInvocationRateLimitExceeded");
   }
-  return take_request(account, now);
+  return take_request(account);
 }
 
 Result<Admission::Ticket> Admission::enter(const Runnable& runnable, InvocationType type) {

@@ -64,7 +64,7 @@ class Admission {
   Function& function_of(const Runnable& runnable);
   Account& account_of(const Scope& scope);
   Result<> take_requests(const Runnable& runnable, Function& function, Account& account);
-  Result<> take_request(Account& account, WallTime now);
+  Result<> take_request(Account& account);
 
   const Clock& clock_;
   const Settings& settings_;

@@ -385,12 +385,14 @@ void Environment::refuse_reply(const Error& error, Verdict& verdict, Report& rep
   report.error_type = "Function.ResponseSizeTooLarge";
 }
 
-void Environment::begin(const Request& request, std::uint32_t number) {
+void Environment::begin(const Request& request) { begin(request, 0, deps_.loop.now()); }
+
+void Environment::begin(const Request& request, std::uint32_t number, MonoTime now) {
   thaw();
   if (number == 0) sent_ahead_ = false;
   ++calls_;
   begun_ = true;
-  begun_at_ = deps_.loop.now();
+  begun_at_ = now;
   number_ = number;
   log_.begin(request.event.id.str(), request.want_log_tail);
   write_start(request);
@@ -439,10 +441,10 @@ io::Task<Verdict> Environment::invoke(const Request& request) {
   co_return verdict;
 }
 
-const sandbox::Stats* Environment::measure(Duration spent) {
+const sandbox::Stats* Environment::measure(Duration spent, MonoTime now) {
   if (!instance_) return nullptr;
   if (!killed_ || stats_.memory_peak_bytes == 0) {
-    if (max_memory_used_mb_ > 0 && !meter_.due(spent, deps_.loop.now())) return nullptr;
+    if (max_memory_used_mb_ > 0 && !meter_.due(spent, now)) return nullptr;
     stats_ = instance_->stats();
   }
   note_memory();
@@ -478,8 +480,8 @@ void Environment::write_end(Report& report) {
   report.memory_mb = runnable_->memory_mb;
   report.max_memory_used_mb = max_memory_used_mb_;
   report.tenant_id = runnable_->tenant_id;
+  WallTime now = deps_.loop.clock().platform();
   if (hears()) {
-    WallTime now = deps_.loop.clock().platform();
     extensions_->tell(end_logs_event(report.request_id, now), EventForm::logs);
     extensions_->tell(report_json(report, now), EventForm::telemetry);
     extensions_->tell(report_logs_event(report, now), EventForm::logs);
@@ -488,10 +490,10 @@ void Environment::write_end(Report& report) {
     std::string text;
     text.reserve(64);
     text.append("END RequestId: ").append(report.request_id);
-    log_.platform(text);
-    log_.platform(report_text(report));
+    log_.platform(text, now);
+    log_.platform(report_text(report), now);
   } else if (shows_system_log(*runnable_, report.status == Status::success ? "INFO" : "WARN")) {
-    log_.platform(report_json(report, deps_.loop.clock().platform()));
+    log_.platform(report_json(report, now), now);
   }
 }
 

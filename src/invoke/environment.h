@@ -48,7 +48,8 @@ class Environment {
   // environment broken(): its first invocation tries again, as the cloud does.
   io::Task<Result<>> start();
   // The event counts as started: now, or with invoke(). `number`: it was sent ahead.
-  void begin(const Request& request, std::uint32_t number = 0);
+  void begin(const Request& request);
+  void begin(const Request& request, std::uint32_t number, MonoTime now);
   // Runs one event. Afterwards reusable() says whether another may follow.
   io::Task<Verdict> invoke(const Request& request);
   // Extensions are still at work for the call that was answered: no other may follow before
@@ -161,17 +162,18 @@ class Environment {
   io::Task<std::optional<Failure>> call_shared(const Request& request, MonoTime begun,
                                                Verdict& verdict, Report& report);
   io::Task<void> run_shared(std::shared_ptr<SharedCall> call);
-  void measure_shared(Verdict& verdict);
+  void measure_shared(Verdict& verdict, MonoTime now);
   // Of a streamed answer what has been written of it, whether or not somebody took it.
   static std::uint64_t answer_bytes(const Request& request, const events::Outcome& outcome);
   void take_reply(const Request& request, guest::InvokeReply reply, Verdict& verdict);
   void refuse_reply(const Error& error, Verdict& verdict, Report& report);
   void write_start(const Request& request);
   void write_end(Report& report);
-  // Reads the accounts of the jail, where that is due after a call of this length.
+  // What follows on an init or precedes a call, but need not hold up its event.
   io::Task<void> settle();
   void note_memory();
-  const sandbox::Stats* measure(Duration spent);
+  // Reads the accounts of the jail, where that is due after a call of this length.
+  const sandbox::Stats* measure(Duration spent, MonoTime now);
   // The call ran out of time: its jail lives until end() has looked at it. False: stop it now.
   bool begin_autopsy(const Request& request);
   AutopsyFindings findings_of(std::string_view request_id);

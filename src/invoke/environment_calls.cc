@@ -83,9 +83,10 @@ void Environment::end_call(Verdict& verdict, Report& report) {
   // Not by the clock alone: where others have the processor, every call would count as a long one.
   Duration spent = verdict.duration;
   if (busy_ && !verdict.extensions) spent = std::min(spent, *busy_);
-  const auto* stats = measure(spent);
+  MonoTime now = deps_.loop.now();
+  const auto* stats = measure(spent, now);
   verdict.max_memory_used_mb = max_memory_used_mb_;
-  Usage usage = meter_.charge(verdict.duration, busy_, stats, deps_.loop.now());
+  Usage usage = meter_.charge(verdict.duration, busy_, stats, now);
   usage.bytes_in = verdict.usage.bytes_in;
   usage.bytes_out = verdict.usage.bytes_out;
   verdict.usage = usage;

@@ -157,7 +157,7 @@ std::string EnvironmentLog::take_tail() {
 }
 
 void EnvironmentLog::drain(Drain what) {
-  WallTime now = shared_ ? WallTime() : loop_.clock().platform();  // of what is flushed
+  if (sources_.empty()) return;
   for (auto& source : sources_) {
     std::size_t total = 0;
     auto may_read = [&] {
@@ -171,15 +171,18 @@ void EnvironmentLog::drain(Drain what) {
       if (**got < buffer_.size()) break;  // a short read emptied the pipe
     }
     if (shared_) continue;  // what is not whole may be another request's, which goes on
-    source->lines.flush([&](std::string_view text) { line(text, now, author_of(*source)); });
+    source->lines.flush(
+        [&](std::string_view text) { line(text, loop_.clock().platform(), author_of(*source)); });
     source->frames.flush([&](std::string_view text, std::optional<WallTime> time) {
-      line(text, time.value_or(now), author_of(*source));
+      line(text, time ? *time : loop_.clock().platform(), author_of(*source));
     });
   }
 }
 
-void EnvironmentLog::platform(std::string_view text) {
-  line(text, loop_.clock().platform(), Author::platform);
+void EnvironmentLog::platform(std::string_view text) { platform(text, loop_.clock().platform()); }
+
+void EnvironmentLog::platform(std::string_view text, WallTime now) {
+  line(text, now, Author::platform);
 }
 
 io::Task<void> EnvironmentLog::close() {

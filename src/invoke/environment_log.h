@@ -64,8 +64,9 @@ class EnvironmentLog {
   std::string close_request(std::string_view request_id);  // answers the tail
   // Whose the platform's next lines are; "": nobody's.
   void speak_of(std::string_view request_id) { request_id_ = request_id; }
-  // A line of the platform itself.
+  // A line of the platform itself, of now or of a platform time just read.
   void platform(std::string_view text);
+  void platform(std::string_view text, WallTime now);
   // From now on what the function writes goes there, up to `most` bytes, instead of into the log;
   // null: into the log again. Answers whether something was left out.
   bool capture(std::string* into, std::size_t most);

@@ -63,8 +63,7 @@ io::Task<std::optional<Failure>> Environment::call_shared(const Request& request
   Deadline deadline = begun + limit;
   auto call = std::make_shared<SharedCall>(deps_.loop);
   put_on_wire(request, call->wire);
-  call->wire.deadline_epoch_ms =
-      epoch_millis(deps_.loop.clock().wall() + (deadline - deps_.loop.now()));
+  call->wire.deadline_epoch_ms = epoch_millis(deps_.loop.clock().wall() + limit);  // just begun
   if (hears()) wire_.trace_header = call->wire.trace_header;
   unread_ = Drain::all;
   watchers_.spawn(run_shared(call));
@@ -95,8 +94,7 @@ io::Task<std::optional<Failure>> Environment::call_shared(const Request& request
   co_return std::nullopt;
 }
 
-void Environment::measure_shared(Verdict& verdict) {
-  MonoTime now = deps_.loop.now();
+void Environment::measure_shared(Verdict& verdict, MonoTime now) {
   if (instance_ && !killed_ && (max_memory_used_mb_ == 0 || now - measured_at_ >= measure_every)) {
     measured_at_ = now;
     stats_ = instance_->stats();
@@ -125,7 +123,8 @@ io::Task<Verdict> Environment::invoke_shared(const Request& request) {
   // a new environment.
   std::optional<Failure> failure = broken_ ? init_failure_ : std::nullopt;
   if (!broken_) failure = co_await call_shared(request, begun, verdict, report);
-  report.duration = verdict.duration = deps_.loop.now() - begun;
+  MonoTime ended = deps_.loop.now();
+  report.duration = verdict.duration = ended - begun;
   log_.drain(failure ? Drain::all : unread_);
   log_.speak_of(id);
   if (failure) {
@@ -135,7 +134,7 @@ io::Task<Verdict> Environment::invoke_shared(const Request& request) {
   verdict.usage.bytes_in = request.event.payload.size();
   verdict.usage.bytes_out = answer_bytes(request, verdict.outcome);
   tell_runtime_done(request, verdict, report);
-  measure_shared(verdict);
+  measure_shared(verdict, ended);
   report.usage = verdict.usage;
   report.init_duration = verdict.init_duration;
   write_end(report);

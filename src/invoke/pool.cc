@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "io/processors.h"
 
 namespace mayfly::invoke {
 namespace {
@@ -27,8 +28,8 @@ Pool::Pool(const Deps& deps)
     room_bytes_ = std::max(environments_min * environment_share_bytes, machine_memory_bytes());
   }
   width_ = static_cast<std::size_t>(std::max(0, deps.settings.max_busy_with_quick_calls));
-  if (width_ == 0) width_ = std::max(1u, std::thread::hardware_concurrency());
-  if (max_starts_ == 0) max_starts_ = std::max(4u, 2 * std::thread::hardware_concurrency());
+  if (width_ == 0) width_ = io::own_processors();
+  if (max_starts_ == 0) max_starts_ = std::max(4u, 2 * io::own_processors());
 }
 
 Pool::Group* Pool::find_group(const Runnable& runnable) const {
@@ -211,9 +212,9 @@ void Pool::deliver_error(Group& group, const Error& error) {
   }
 }
 
-void Pool::hand_over(Group& group, Waiter& waiter, Lease environment) {
+void Pool::hand_over(Group& group, Waiter& waiter, Lease environment, MonoTime now) {
   if (std::exchange(environment->spare, false) && group.starting > 0) ++group.swapped;
-  note_lease(group, *environment, deps_.loop.now());
+  note_lease(group, *environment, now);
   waiter.environment = std::move(environment);
   waiter.ready.set();
 }
@@ -223,7 +224,7 @@ void Pool::deliver(Group& group, Lease environment) {
   if (!group.waiters.empty()) {
     Waiter* waiter = group.waiters.front();
     group.waiters.pop_front();
-    hand_over(group, *waiter, std::move(environment));
+    hand_over(group, *waiter, std::move(environment), deps_.loop.now());
     send_ahead(group);
     return;
   }
@@ -238,15 +239,16 @@ void Pool::deliver(Group& group, Lease environment) {
 void Pool::give_back(Lease environment) {
   Group& group = *find_group(environment->runnable());  // stays while an environment is out
   if (shares(group)) return return_place(group, *environment);
-  Seat seat = note_return(group, *environment);
+  MonoTime now = deps_.loop.now();
+  Seat seat = note_return(group, *environment, now);
   if (!environment->reusable()) call_back(group, seat);
   if (!seat.behind.empty()) {
     // The guest has the next event, or has taken it: that call begins where the last one ends, so
     // that what is read of the guest meanwhile belongs to one of them.
     Waiter& next = *seat.behind.front();
     seat.behind.erase(seat.behind.begin());
-    environment->begin(next.request, next.number);
-    hand_over(group, next, std::move(environment));
+    environment->begin(next.request, next.number, now);
+    hand_over(group, next, std::move(environment), now);
     group.busy.back().behind = std::move(seat.behind);
     send_ahead(group);
     return;

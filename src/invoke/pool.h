@@ -198,8 +198,8 @@ class Pool {
   void idle_exited(Environment* environment);
   bool holds(const Group& group) const;
   Lease pop_idle(Group& group, MonoTime now);
-  Seat note_return(Group& group, const Environment& environment);
-  void note_pace(Group& group, const Environment& environment);
+  Seat note_return(Group& group, const Environment& environment, MonoTime now);
+  void note_pace(Group& group, const Environment& environment, MonoTime now);
   void arm_hold(MonoTime at);
   void check_holds();
   static MonoTime stuck_at(const Group& group);
@@ -207,7 +207,7 @@ class Pool {
   void release_holds(Group& group);
   void serve_held(Group& group, std::size_t count);
   void note_lease(Group& group, Environment& environment, MonoTime now);
-  void hand_over(Group& group, Waiter& waiter, Lease environment);
+  void hand_over(Group& group, Waiter& waiter, Lease environment, MonoTime now);
   void send_ahead(Group& group);
   static void call_back(Group& group, Seat& seat);
   void replace_ended(Group& group);

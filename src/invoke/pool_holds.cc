@@ -40,19 +40,19 @@ void Pool::note_lease(Group& group, Environment& environment, MonoTime now) {
   if (group.pace.quick && group.pace.silent) environment.prepare_ahead();
 }
 
-Pool::Seat Pool::note_return(Group& group, const Environment& environment) {
+Pool::Seat Pool::note_return(Group& group, const Environment& environment, MonoTime now) {
   auto at = std::ranges::find(group.busy, &environment, &Seat::environment);
   Seat seat = std::move(*at);
   group.busy.erase(at);
   note_busy(group, false);
   if (seat.slow) --group.slow;
-  note_pace(group, environment);
+  note_pace(group, environment, now);
   return seat;
 }
 
-void Pool::note_pace(Group& group, const Environment& environment) {
+void Pool::note_pace(Group& group, const Environment& environment, MonoTime now) {
   auto& pace = group.pace;
-  pace.last_return = deps_.loop.now();
+  pace.last_return = now;
   pace.release = width_;
   if (environment.busy().value_or(Duration::max()) > quick_call) ++pace.long_calls;
   if (environment.wrote()) {
@@ -174,13 +174,14 @@ void Pool::serve_held(Group& group, std::size_t count) {
     if (!waiter->held) continue;
     --count;
     waiter->held = false;
-    Lease idle = pop_idle(group, deps_.loop.now());
+    MonoTime now = deps_.loop.now();
+    Lease idle = pop_idle(group, now);
     if (!idle) {
       ++starts;
       continue;
     }
     group.waiters.erase(here);
-    hand_over(group, *waiter, std::move(idle));
+    hand_over(group, *waiter, std::move(idle), now);
   }
   while (starts-- > 0) ask_for_start(group);
 }

@@ -22,13 +22,13 @@ Lease Pool::take_place(Group& group) {
     fewest = free;
   }
   if (best != nullptr) return take_place(*best);
-  Lease idle = pop_idle(group, deps_.loop.now());
+  if (group.idle.empty()) return nullptr;
+  MonoTime now = deps_.loop.now();
+  Lease idle = pop_idle(group, now);
   if (!idle) return nullptr;
   auto* environment = idle.get();
-  group.busy.push_back({.environment = environment,
-                        .since = deps_.loop.now(),
-                        .behind = {},
-                        .shared = std::move(idle)});
+  group.busy.push_back(
+      {.environment = environment, .since = now, .behind = {}, .shared = std::move(idle)});
   note_busy(group, true);
   return take_place(group.busy.back());
 }

@@ -1,6 +1,10 @@
 #include <doctest/doctest.h>
+#include <sched.h>
+
+#include <thread>
 
 #include "io/fd.h"
+#include "io/processors.h"
 #include "io/workers.h"
 #include "sim/manual_clock.h"
 
@@ -36,6 +40,22 @@ Task<Result<std::size_t>> read_until(Loop& loop, Fd fd, Deadline deadline) {
   Stream stream(loop, std::move(fd));
   std::array<char, 4> buffer{};
   co_return co_await stream.read(buffer, deadline);
+}
+
+TEST_CASE("the processors of a process that may not use all of them are fewer") {
+  unsigned all = own_processors();
+  CHECK(all >= 1);
+  unsigned fewer = 0;
+  std::thread([&fewer] {  // of this thread alone
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(::sched_getcpu(), &one);
+    REQUIRE(::sched_setaffinity(0, sizeof one, &one) == 0);
+    fewer = own_processors();
+  })
+      .join();
+  CHECK(fewer == 1);
+  CHECK(own_processors() == all);
 }
 
 }  // namespace

@@ -14,9 +14,11 @@ namespace mayfly::io {
 namespace {
 // Enough for a chain of calls that were answered together.
 constexpr int rounds_before_poll = 64;
+// So often a turn looks for what has come meanwhile before it ends.
+constexpr int gatherings = 4;
 }  // namespace
 
-Loop::Loop(const Clock& clock) : clock_(clock) {
+Loop::Loop(const Clock& clock) : clock_(clock), lately_(clock.mono()) {
   epoll_fd_ = ::epoll_create1(EPOLL_CLOEXEC);
   wake_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   epoll_event event{};
@@ -40,14 +42,26 @@ void Loop::run() {
 }
 
 // What a batch made ready mostly goes on at once; descriptors wait for some rounds at most.
+void Loop::run_rounds(const bool& done) {
+  for (int round = 0; round < rounds_before_poll && !done; ++round) {
+    run_batch();
+    if (ready_.empty()) break;
+  }
+}
+
+// What is done once for many at a turn's end mostly wakes another process, which costs more than a
+// look at the descriptors: clients that are answered one after the other come back one after the
+// other, the last of them while the first are served.
 void Loop::run_turns(const bool& done) {
+  bool many = false;
   while (!done) {
-    for (int round = 0; round < rounds_before_poll && !done; ++round) {
-      run_batch();
-      if (ready_.empty()) break;
+    run_rounds(done);
+    for (int left = gatherings; many && left > 0 && ends_something() && !done; --left) {
+      if (poll(0) == 0) break;
+      run_rounds(done);
     }
     end_turn();
-    if (!done) poll(idle() ? timeout_ms() : 0);
+    if (!done) many = poll(idle() ? timeout_ms() : 0) > 1;
   }
 }
 
@@ -85,7 +99,7 @@ bool Loop::run_batch() {
 
 bool Loop::fire_timers() {
   bool any = false;
-  MonoTime now = clock_.mono();
+  MonoTime now = lately_ = clock_.mono();
   while (!timers_.empty() && timers_.begin()->first.first <= now) {
     auto node = timers_.extract(timers_.begin());
     node.mapped()();
@@ -127,10 +141,11 @@ int Loop::timeout_ms() const {
   return static_cast<int>(std::min<std::int64_t>(ms, 60'000));
 }
 
-void Loop::poll(int timeout_ms) {
+int Loop::poll(int timeout_ms) {
   std::array<epoll_event, 128> events;
   int count = ::epoll_wait(epoll_fd_, events.data(), events.size(), timeout_ms);
   removed_.clear();
+  if (timeout_ms != 0) lately_ = clock_.mono();
   for (int i = 0; i < count; ++i) {
     const auto& event = events[static_cast<std::size_t>(i)];
     if (event.data.ptr == nullptr) {
@@ -141,6 +156,7 @@ void Loop::poll(int timeout_ms) {
     auto* handler = static_cast<FdHandler*>(event.data.ptr);
     if (std::ranges::find(removed_, handler) == removed_.end()) handler->on_events(event.events);
   }
+  return std::max(count, 0);
 }
 
 void Loop::post(std::move_only_function<void()> call) {

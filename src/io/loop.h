@@ -28,6 +28,8 @@ class Loop {
 
   const Clock& clock() const { return clock_; }
   MonoTime now() const { return clock_.mono(); }
+  // As of the turn under way: for what bears to be told some milliseconds late.
+  MonoTime lately() const { return lately_; }
 
   // Runs until stop().
   void run();
@@ -91,12 +93,14 @@ class Loop {
   void remove_fd(int fd, FdHandler& handler);
 
  private:
-  void poll(int timeout_ms);
+  int poll(int timeout_ms);  // answers how many descriptors it told of
   bool run_batch();
   bool fire_timers();
   bool run_posted();
   // Nothing goes on without being told of something.
   bool idle() const { return ready_.empty() && turn_waiters_.empty(); }
+  bool ends_something() const { return !turn_waiters_.empty() || !turn_ends_.empty(); }
+  void run_rounds(const bool& done);
   void run_turns(const bool& done);
   void end_turn();
   int timeout_ms() const;
@@ -105,6 +109,7 @@ class Loop {
   int epoll_fd_ = -1;
   int wake_fd_ = -1;
   bool stopping_ = false;
+  MonoTime lately_{};
   std::uint64_t next_timer_ = 0;
   std::deque<std::coroutine_handle<>> ready_;
   std::map<TimerId, std::move_only_function<void()>> timers_;

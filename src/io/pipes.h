@@ -36,19 +36,34 @@ class PipeReader final : private Loop::FdHandler {
   Sink& sink_;
 };
 
-// The write end of a pipe of records: its peer's every read takes one record, and a record that
-// nobody has taken can be taken back, since we hold a read end of our own.
-class RecordPipe {
+// Records on their way to a peer, which takes one after the other. What it has not taken can be
+// taken back.
+class Records {
  public:
   static constexpr std::size_t record_max_bytes = 4096;  // PIPE_BUF: what is written in one piece
+  static constexpr std::size_t kept_bytes = 16;
 
+  virtual ~Records() = default;
+  // False: there is no room now.
+  virtual bool put(std::string_view record) = 0;
+  // After one or more of them.
+  virtual void tell() {}
+  // The oldest record that the peer has not taken, or nothing: its first `kept_bytes`, perhaps all.
+  // `into` is as large as a record.
+  virtual std::string_view take_back(std::span<char> into) = 0;
+  // False: the peer has done what cannot be; nothing goes to it any more.
+  virtual bool sound() const { return true; }
+};
+
+// The write end of a pipe of records: its peer's every read takes one record, and a record that
+// nobody has taken can be taken back, since we hold a read end of our own.
+class RecordPipe final : public Records {
+ public:
   // The peer's read end, which blocks, comes with it.
   static Result<std::pair<RecordPipe, Fd>> make();
 
-  // False: there is no room now.
-  bool put(std::string_view record);
-  // The oldest record that the peer has not taken, or nothing. `into` is as large as a record.
-  std::string_view take_back(std::span<char> into);
+  bool put(std::string_view record) override;
+  std::string_view take_back(std::span<char> into) override;
 
  private:
   RecordPipe(Fd write_end, Fd read_end)

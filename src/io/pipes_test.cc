@@ -7,6 +7,8 @@
 #include <array>
 #include <cstring>
 
+#include "sim/manual_clock.h"
+
 namespace mayfly::io {
 namespace {
 
@@ -116,6 +118,64 @@ TEST_CASE("what is put off to the end of a turn runs before the loop looks again
   loop.run_ready();
   CHECK(later.turns == 1);
   CHECK(forgotten.turns == 0);
+}
+
+// Three pipes: what the first brings makes the third readable, and something is put off.
+struct Turn final : Loop::TurnHandler {
+  struct Handler final : Loop::FdHandler {
+    Handler(Turn& turn, char name) : turn(turn), name(name) {
+      auto made = make_pipe();
+      REQUIRE(made);
+      pipe = std::move(*made);
+      REQUIRE(turn.loop.add_fd(pipe.read_end.get(), *this, Loop::Interest::bytes));
+    }
+    Handler(const Handler&) = delete;
+    Handler& operator=(const Handler&) = delete;
+    ~Handler() { turn.loop.remove_fd(pipe.read_end.get(), *this); }
+    void on_events(std::uint32_t) override {
+      turn.order += name;
+      if (name == 'a') turn.loop.at_turn_end(turn), turn.c.tell();
+    }
+    void tell() const { REQUIRE(::write(pipe.write_end.get(), &name, 1) == 1); }
+    Turn& turn;
+    char name;
+    Pipe pipe;
+  };
+  void on_turn_end() override {
+    order += 't';
+    if (order.size() == expected) loop.stop();
+  }
+  SystemClock clock;
+  Loop loop{clock};
+  std::string order;
+  std::size_t expected = 0;
+  Handler a{*this, 'a'}, b{*this, 'b'}, c{*this, 'c'};
+};
+
+TEST_CASE("what comes while several events are served belongs to their turn") {
+  Turn turn;
+  turn.a.tell();
+  turn.b.tell();
+  turn.expected = 4;
+  turn.loop.run();
+  CHECK(turn.order == "abct");
+}
+
+TEST_CASE("for a single event no turn looks again") {
+  Turn turn;
+  turn.a.tell();
+  turn.expected = 2;
+  turn.loop.run();
+  CHECK(turn.order.substr(0, 2) == "at");
+}
+
+TEST_CASE("the time of the turn is that of its beginning, or later") {
+  sim::ManualClock clock;
+  Loop loop(clock);
+  CHECK(loop.lately() == clock.mono());
+  clock.advance(std::chrono::seconds(5));
+  loop.run_ready();
+  CHECK(loop.lately() == clock.mono());
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 sandbox: starts it with a socket pair as descriptor 3 and a pipe for log frames as descriptor 4."""
 
 import json
+import mmap
 import os
 import queue
 import select
@@ -17,6 +18,7 @@ STREAM, PART, STREAM_END, CREDIT = 7, 8, 9, 10
 PIPES, RETURNED, ELSEWHERE = 11, 12, 13
 WINDOW = 64 * 1024
 RECORD_MAX = 4096
+SLOTS = 16
 HEAD = struct.Struct("<IB3xI")
 
 
@@ -106,6 +108,7 @@ class Guest(Process):
         length, kind, sequence = HEAD.unpack(self._exact(HEAD.size))
         body = self._exact(length)
         if kind == READY:
+            self.maps = sequence == 2
             return kind, "", b""
         assert sequence == self._sequence, (sequence, self._sequence)
         if kind in (PART, STREAM_END):
@@ -171,9 +174,68 @@ class Guest(Process):
         return self.collect()
 
 
-class PipedGuest(Guest):
-    """The same, which is given pipes once it is ready."""
+class Ring:
+    """Events in memory (src/io/record_ring.h), without the atomic steps of the real one: what is
+    taken back is taken from a guest that is at work."""
 
+    def __init__(self):
+        self.memory = os.memfd_create("events")
+        os.ftruncate(self.memory, (SLOTS + 1) * RECORD_MAX)
+        self._bytes = mmap.mmap(self.memory, (SLOTS + 1) * RECORD_MAX)
+        self.theirs, self._bell = os.pipe()
+
+    def _number(self, at, value=None):
+        if value is not None:
+            struct.pack_into("<I", self._bytes, at, value)
+        return struct.unpack_from("<I", self._bytes, at)[0]
+
+    def put(self, frame):
+        tail = self._number(64)
+        assert tail - self._number(0) < SLOTS, "no room"
+        at = (1 + tail % SLOTS) * RECORD_MAX
+        self._bytes[at : at + len(frame)] = frame
+        self._number(64, tail + 1)
+        time.sleep(0)  # a system call: what was written is seen before what follows is read
+        if self._number(128):
+            self._number(128, 0)
+            os.write(self._bell, b"\0")
+
+    def take_back(self):
+        head = self._number(0)
+        if head == self._number(64):
+            return None
+        self._number(0, head + 1)
+        return HEAD.unpack_from(self._bytes, (1 + head % SLOTS) * RECORD_MAX)[2]
+
+    def close(self):
+        os.close(self._bell)
+
+
+class Pipe:
+    """Events in a pipe of records."""
+
+    def __init__(self):
+        self.theirs, self._ours = os.pipe2(os.O_DIRECT | os.O_CLOEXEC)
+        self._mine = os.open(f"/proc/self/fd/{self.theirs}", os.O_RDONLY | os.O_NONBLOCK)
+
+    def put(self, frame):
+        os.write(self._ours, frame)
+
+    def take_back(self):
+        try:
+            return HEAD.unpack_from(os.read(self._mine, RECORD_MAX))[2]
+        except BlockingIOError:
+            return None
+
+    def close(self):
+        os.close(self._ours)
+        os.close(self._mine)
+
+
+class PipedGuest(Guest):
+    """The same, which is given pipes, or memory and pipes, once it is ready."""
+
+    maps = False  # it can map memory
     refusal = None  # why it opened none
     unread = None  # what the last answer said of its output
     _pipe = None
@@ -200,30 +262,29 @@ class PipedGuest(Guest):
             return
         import fcntl
 
-        theirs, self._pipe = os.pipe2(os.O_DIRECT | os.O_CLOEXEC)
+        self._pipe = Ring() if self.maps else Pipe()
         self._answers, answers = os.pipe()
-        self._mine = os.open(f"/proc/self/fd/{theirs}", os.O_RDONLY | os.O_NONBLOCK)
         fcntl.fcntl(self._answers, fcntl.F_SETFL, os.O_NONBLOCK)
-        socket.send_fds(self.socket, [b"\0"], [theirs, answers])
-        os.close(theirs)
-        os.close(answers)
+        theirs = [self._pipe.theirs, answers]
+        if isinstance(self._pipe, Ring):
+            theirs.append(self._pipe.memory)
+        socket.send_fds(self.socket, [b"\0"], theirs)
+        for fd in theirs:
+            os.close(fd)
 
     def put(self, frame):
         if not self._pipe:
             return super().put(frame)
         if len(frame) <= RECORD_MAX:
-            os.write(self._pipe, frame)
+            self._pipe.put(frame)
             return None
-        os.write(self._pipe, HEAD.pack(0, ELSEWHERE, 0))
+        self._pipe.put(HEAD.pack(0, ELSEWHERE, 0))
         self.socket.sendall(frame)
         return None
 
     def take_back(self):
         """The sequence of the oldest event that the guest has not taken, or None."""
-        try:
-            return HEAD.unpack_from(os.read(self._mine, RECORD_MAX))[2]
-        except BlockingIOError:
-            return None
+        return self._pipe.take_back()
 
     def _piece(self, size):
         """Of the pipe of answers; its end is told by the socket."""
@@ -254,8 +315,8 @@ class PipedGuest(Guest):
 
     def end(self, exits=False):
         if self._pipe:
-            for fd in (self._pipe, self._mine, self._answers):
-                os.close(fd)
+            self._pipe.close()
+            os.close(self._answers)
         return super().end(exits)
 
 

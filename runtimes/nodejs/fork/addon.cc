@@ -14,7 +14,8 @@
 //   order()             … waits for it
 //   complete()          … does what it says, before any code of the function
 // and, of the channel's pipes (channel.js):
-//   receive(3)          the two descriptors that come over the socket, "7 8"; empty: its peer ended
+//   receive(3)          the two descriptors that come over the socket, "7 8", with memory that
+//                       read(7, …) takes events from; empty: its peer ended
 //   tellStacks()        from here on a signal has the stack written to standard error
 //   unread()            whether something in the pipes of output and log has not been read
 //   serve(next, state, input, output)
@@ -196,7 +197,7 @@ napi_value receive(napi_env env, napi_callback_info info) {
   napi_get_value_int32(env, argument, &socket);
   char byte = 0;
   iovec part{&byte, 1};
-  int ends[2] = {-1, -1};
+  int ends[3] = {-1, -1, -1};  // what wakes for events; answers; memory with the events
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof ends)];
   msghdr message{};
   message.msg_iov = &part;
@@ -210,6 +211,7 @@ napi_value receive(napi_env env, napi_callback_info info) {
   const cmsghdr* head = CMSG_FIRSTHDR(&message);
   if (got != 1 || head == nullptr || head->cmsg_len != CMSG_LEN(sizeof ends)) return text(env, "");
   std::memcpy(ends, CMSG_DATA(head), sizeof ends);
+  fork::require(fork::open_ring(ends[0], ends[2]), "memory for events");
   // Woken by the first of several events, this thread is not to run before the host has written the
   // others. What it starts is as ever.
   sched_param priority{};

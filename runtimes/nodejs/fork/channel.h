@@ -6,6 +6,9 @@
 
 namespace mayfly::fork {
 
+// Events come through this memory from here on; a byte through `bell` tells who waits of them.
+// Closes `memory`.
+bool open_ring(int bell, int memory);
 // Where the function put something other than our pipe in place, nobody can tell: unread.
 bool output_unread();
 

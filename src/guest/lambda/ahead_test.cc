@@ -1,6 +1,7 @@
 // Pipes and events ahead: the guest is played by hand.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include "base/limits.h"
 #include "guest/lambda/errors.h"
 #include "guest/lambda/lean.h"
+#include "io/record_ring.h"
 #include "sim/manual_clock.h"
 
 namespace mayfly::guest {
@@ -39,6 +41,7 @@ struct House {
   io::Fd socket;
   io::Fd events;
   io::Fd answers;
+  char* memory = nullptr;  // with events, where the guest maps it
   std::unique_ptr<GuestChannel> channel;
   io::TaskScope tasks{loop};
   using Reply = std::optional<Result<InvokeReply>>;
@@ -53,7 +56,10 @@ struct House {
     channel->cancel();
     loop.run_ready();
     loop.run_until(tasks.drain(no_deadline));
+    if (memory != nullptr) ::munmap(memory, io::RecordRing::memory_bytes);
   }
+  House(const House&) = delete;
+  House& operator=(const House&) = delete;
   void say(const io::Fd& to, const std::string& bytes) {
     REQUIRE(::write(to.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
     loop.run_ready();
@@ -70,8 +76,19 @@ struct House {
   }
   // The sequence of the next event, 0: none is there.
   std::uint32_t take() const {
-    auto bytes = hear(events);
+    auto bytes = memory != nullptr ? take_mapped() : hear(events);
     return bytes.size() < 12 ? 0 : static_cast<unsigned char>(bytes[8]);
+  }
+  std::atomic_ref<std::uint32_t> number(std::size_t offset) const {
+    return std::atomic_ref(*reinterpret_cast<std::uint32_t*>(memory + offset));
+  }
+  std::string take_mapped() const {
+    std::uint32_t next = number(0);
+    if (next == number(64)) return {};
+    std::string out(memory + (1 + next % io::RecordRing::slots) * io::Records::record_max_bytes,
+                    io::Records::record_max_bytes);
+    number(0) = next + 1;
+    return out;
   }
   void ready(std::uint32_t can_open) {
     say(socket, frame(1, can_open, ""));
@@ -80,7 +97,7 @@ struct House {
   void receive_pipes() {
     char byte = 0;
     iovec part{&byte, 1};
-    std::array<int, 2> got{-1, -1};
+    std::array<int, 3> got{-1, -1, -1};
     alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof got)> control{};
     msghdr message{};
     message.msg_iov = &part;
@@ -88,9 +105,16 @@ struct House {
     message.msg_control = control.data();
     message.msg_controllen = control.size();
     REQUIRE(::recvmsg(socket.get(), &message, MSG_DONTWAIT) == 1);
-    std::memcpy(got.data(), CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof got);
+    const auto* head = CMSG_FIRSTHDR(&message);
+    std::memcpy(got.data(), CMSG_DATA(head), head->cmsg_len - CMSG_LEN(0));
     events = io::Fd(got[0]);
     answers = io::Fd(got[1]);
+    if (got[2] < 0) return;
+    io::Fd fd(got[2]);
+    void* mapped = ::mmap(nullptr, io::RecordRing::memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+                          fd.get(), 0);
+    REQUIRE(mapped != MAP_FAILED);
+    memory = static_cast<char*>(mapped);
   }
   std::shared_ptr<Reply> begin(InvokeRequest request, Duration limit = 3s) {
     auto out = std::make_shared<Reply>();
@@ -131,8 +155,8 @@ InvokeRequest event(std::string payload) {
 // With pipes, and the first event (1) taken by the guest.
 struct PipedHouse : House {
   std::shared_ptr<Reply> first;
-  PipedHouse() {
-    ready(1);
+  explicit PipedHouse(std::uint32_t can_open = 1) {
+    ready(can_open);
     channel->prepare_ahead();
     first = begin(event("1"));
     REQUIRE(hear(socket) == frame(11, 0, ""));
@@ -229,34 +253,65 @@ TEST_CASE("an event ahead carries its time and is answered in its turn") {
 }
 
 TEST_CASE("what the guest has not taken is called back, what it has taken is not") {
-  PipedHouse house;
-  auto second = house.ahead(event("2"));
-  auto third = house.ahead(event("3"));
-  auto fourth = house.ahead(event("4"));
-  CHECK(house.take() == 2);
-  house.channel->recall();
-  CHECK(house.take() == 0);
-  CHECK_FALSE(house.channel->withdraw(second));
-  CHECK(house.channel->withdraw(third));
+  for (std::uint32_t can_open : {1U, 2U}) {
+    PipedHouse house(can_open);
+    auto second = house.ahead(event("2"));
+    auto third = house.ahead(event("3"));
+    auto fourth = house.ahead(event("4"));
+    CHECK(house.take() == 2);
+    house.channel->recall();
+    CHECK(house.take() == 0);
+    CHECK_FALSE(house.channel->withdraw(second));
+    CHECK(house.channel->withdraw(third));
+    house.say(house.answers, answer(1, "a") + answer(2, "b"));
+    auto b = house.take_up(second);
+    REQUIRE(*b);
+    CHECK((**b)->payload == "b");
+    // One that came back and was not withdrawn is to be handed over anew.
+    auto d = house.take_up(fourth);
+    REQUIRE(*d);
+    CHECK((*d)->error().kind == ErrorKind::conflict);
+    auto anew = house.begin(event("4"));
+    CHECK(house.take() == 5);
+    house.say(house.answers, answer(5, "d"));
+    REQUIRE(*anew);
+  }
+}
+
+TEST_CASE("events in memory: one byte for all of a turn, where the guest waits") {
+  PipedHouse house(2);
+  house.hear(house.events);
+  CHECK(house.ahead(event("2")) == 2);
+  CHECK(house.hear(house.events).empty());
+  house.number(128) = 1;
+  CHECK(house.channel->send_ahead(event("3")) == 3);
+  CHECK(house.channel->send_ahead(event("4")) == 4);
+  house.loop.run_ready();
+  CHECK(house.hear(house.events).size() == 1);
+  for (std::uint32_t sequence : {2U, 3U, 4U, 0U}) CHECK(house.take() == sequence);
   house.say(house.answers, answer(1, "a") + answer(2, "b"));
-  auto b = house.take_up(second);
+  auto b = house.take_up(2);
   REQUIRE(*b);
   CHECK((**b)->payload == "b");
-  // One that came back and was not withdrawn is to be handed over anew.
-  auto d = house.take_up(fourth);
-  REQUIRE(*d);
-  CHECK((*d)->error().kind == ErrorKind::conflict);
-  auto anew = house.begin(event("4"));
-  CHECK(house.take() == 5);
-  house.say(house.answers, answer(5, "d"));
-  REQUIRE(*anew);
+}
+
+TEST_CASE("a guest that takes events that there are not is not believed any more") {
+  PipedHouse house(2);
+  CHECK(house.ahead(event("2")) == 2);
+  house.number(0) = 3;
+  SUBCASE("seen when more come") { house.ahead(event("3")); }
+  SUBCASE("seen when they are called back") { house.channel->recall(); }
+  house.loop.run_ready();
+  REQUIRE(*house.first);
+  CHECK((*house.first)->error().kind == ErrorKind::corrupt);
+  CHECK_FALSE(house.channel->takes_ahead());
 }
 
 TEST_CASE("the event under way that the guest has not come to goes out again after a recall") {
-  for (std::size_t size : {1, 5000}) {
-    PipedHouse house;
+  for (auto [size, can_open] : {std::pair(1, 1U), {5000, 1U}, {1, 2U}, {5000, 2U}}) {
+    PipedHouse house(can_open);
     house.say(house.answers, answer(1, "a"));
-    auto second = house.begin(event(std::string(size, 'x')));
+    auto second = house.begin(event(std::string(static_cast<std::size_t>(size), 'x')));
     house.channel->recall();
     house.loop.run_ready();
     CHECK_FALSE(*second);
@@ -313,7 +368,10 @@ TEST_CASE("before a call counts as too long, those behind it are called back") {
 }
 
 TEST_CASE("of a guest that ends, what it answered counts; what it has not taken comes back") {
-  PipedHouse house;
+  std::uint32_t can_open = 1;
+  SUBCASE("with a pipe") {}
+  SUBCASE("with memory") { can_open = 2; }
+  PipedHouse house(can_open);
   auto second = house.ahead(event("2"));
   auto third = house.ahead(event("3"));
   auto fourth = house.ahead(event("4"));
@@ -350,9 +408,13 @@ TEST_CASE("a guest that answers twice, or what it has returned, is not believed 
   }
 }
 
-TEST_CASE("more events than the pipe holds are handed over anew when their turn comes") {
-  PipedHouse house;
+TEST_CASE("more events than there is room for are handed over anew when their turn comes") {
+  std::uint32_t can_open = 1;
+  SUBCASE("with a pipe") {}
+  SUBCASE("with memory") { can_open = 2; }
+  PipedHouse house(can_open);
   std::vector<std::uint32_t> numbers;
+  numbers.reserve(40);
   for (int i = 0; i < 40; ++i) numbers.push_back(house.ahead(event(std::string(3000, 'x'))));
   std::uint32_t last = 1;
   while (auto sequence = house.take()) last = sequence;

@@ -89,7 +89,8 @@ void LeanChannel::on_init(const FrameReader::Frame& frame) {
   InitReply reply;
   if (frame.head.type == FrameType::ready) {
     reply.ok = true;
-    can_open_ = frame.head.sequence == 1;
+    can_map_ = frame.head.sequence == 2;
+    can_open_ = can_map_ || frame.head.sequence == 1;
     if (auto micros = frame.head.busy_micros; micros > 0) {
       reply.restored = std::chrono::microseconds(micros);
     }
@@ -138,12 +139,23 @@ io::Task<Result<InitReply>> LeanChannel::wait_init(Deadline deadline) {
 
 // ---- pipes ------------------------------------------------------------------------------------
 
+Result<> LeanChannel::open_ring() {
+  TRY_ASSIGN(auto events, io::RecordRing::make());
+  TRY_ASSIGN(auto answers, io::make_pipe());
+  std::array<int, 3> theirs{events.bell.get(), answers.write_end.get(), events.memory.get()};
+  TRY(io::send_descriptors(socket_->fd(), theirs));
+  records_ = std::move(events.ring);
+  answers_.emplace(loop_, std::move(answers.read_end), *this);
+  return {};
+}
+
 Result<> LeanChannel::open_pipes() {
+  if (can_map_) return open_ring();
   TRY_ASSIGN(auto events, io::RecordPipe::make());
   TRY_ASSIGN(auto answers, io::make_pipe());
   std::array<int, 2> theirs{events.second.get(), answers.write_end.get()};
   TRY(io::send_descriptors(socket_->fd(), theirs));
-  events_pipe_ = std::move(events.first);
+  records_ = std::make_unique<io::RecordPipe>(std::move(events.first));
   answers_.emplace(loop_, std::move(answers.read_end), *this);
   return {};
 }
@@ -192,11 +204,11 @@ Result<> LeanChannel::hand_over(const InvokeRequest& request, std::uint32_t sequ
     put_later(sequence, out_, request.payload);
     return {};
   }
-  if (!events_pipe_) {
+  if (records_ == nullptr) {
     socket_->send(out_, request.payload);
     return {};
   }
-  if (out_.size() + request.payload.size() <= io::RecordPipe::record_max_bytes) {
+  if (out_.size() + request.payload.size() <= io::Records::record_max_bytes) {
     put_later(sequence, out_, request.payload);
     return {};
   }
@@ -220,7 +232,7 @@ void LeanChannel::on_turn_end() {
   }
   std::string_view bytes = unsent_bytes_;
   for (const auto& [sequence, size] : unsent_) {
-    bool put = events_pipe_->put(bytes.substr(0, size));
+    bool put = records_->put(bytes.substr(0, size));
     bytes.remove_prefix(size);
     auto event = find(sequence);
     if (put || event == events_.end()) continue;
@@ -229,6 +241,12 @@ void LeanChannel::on_turn_end() {
   }
   unsent_.clear();
   unsent_bytes_.clear();
+  records_->tell();
+  check_records();
+}
+
+void LeanChannel::check_records() {
+  if (!records_->sound()) fail_corrupt("the guest has taken events that there are not");
 }
 
 io::Task<Result<InvokeReply>> LeanChannel::answer(Events::iterator event,
@@ -311,7 +329,7 @@ std::uint32_t LeanChannel::send_ahead(const InvokeRequest& request) {
   if (!takes_ahead()) return 0;
   out_.clear();
   if (!encode_invoke_head(out_, request, sequence_ + 1, When::ahead)) return 0;
-  if (out_.size() + request.payload.size() > io::RecordPipe::record_max_bytes) return 0;
+  if (out_.size() + request.payload.size() > io::Records::record_max_bytes) return 0;
   auto sequence = add(request)->sequence;
   put_later(sequence, out_, request.payload);
   return sequence;
@@ -325,12 +343,12 @@ io::Task<Result<InvokeReply>> LeanChannel::take_up(std::uint32_t number, Deadlin
 }
 
 void LeanChannel::recall() {
-  if (!events_pipe_) return;
+  if (records_ == nullptr) return;
   if (!unsent_.empty()) on_turn_end();
-  std::array<char, io::RecordPipe::record_max_bytes> record;
+  std::array<char, io::Records::record_max_bytes> record;
   bool elsewhere = false;
   while (true) {
-    auto bytes = events_pipe_->take_back(record);
+    auto bytes = records_->take_back(record);
     if (bytes.size() < frame_head_bytes) break;
     auto head = parse_frame_head(bytes);
     if (!head) continue;
@@ -341,7 +359,9 @@ void LeanChannel::recall() {
     wake(event->waiting);  // the one under way goes out again
   }
   // Its event lies on the socket already.
-  if (elsewhere) events_pipe_->put(encode_bare_frame(FrameType::elsewhere));
+  if (elsewhere) records_->put(encode_bare_frame(FrameType::elsewhere));
+  records_->tell();
+  check_records();
 }
 
 bool LeanChannel::withdraw(std::uint32_t number) {

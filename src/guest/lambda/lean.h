@@ -11,7 +11,7 @@
 //                        its answer (0: not told); READY: microseconds that hooks after a restore
 //                        have taken, of a guest that was not restored (0: none); zero otherwise
 //            8      4    sequence: 0 for INIT_ERROR and PARKED; an answer and RETURNED repeat their
-//                        INVOKE's; READY: 1 when the guest can open pipes
+//                        INVOKE's; READY: 1 when the guest can open pipes, 2: and map memory
 //            12     …    body
 //
 //   READY (guest → host)        empty: asks for the first event
@@ -76,6 +76,10 @@
 // two descriptors: the read end of a pipe of records, one INVOKE of at most 4,096 bytes each, and
 // the write end of a pipe for the guest's answers. Larger events go on over descriptor 3,
 // each announced by ELSEWHERE.
+//
+// A guest that can map memory gets three descriptors: a pipe's read end whose bytes mean nothing
+// but that there are events, the write end for its answers, and memory that holds the events
+// themselves (src/io/record_ring.h). All else is as with pipes.
 //
 // Events ahead. The host may put further events into the pipe while one runs. The guest takes each
 // when it has answered the one before. Lines that lie unread in its pipes when it answers could not

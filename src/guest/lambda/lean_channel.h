@@ -9,7 +9,7 @@
 #include "guest/lambda/errors.h"
 #include "guest/lambda/lean.h"
 #include "io/duplex.h"
-#include "io/pipes.h"
+#include "io/record_ring.h"
 
 namespace mayfly::guest {
 
@@ -43,7 +43,7 @@ class LeanChannel final : public GuestChannel,
   bool answer_was_told() const override { return !pulled_; }
 
   void prepare_ahead() override { wanted_ = true; }
-  bool takes_ahead() const override { return events_pipe_.has_value() && !end_; }
+  bool takes_ahead() const override { return records_ != nullptr && !end_; }
   std::uint32_t send_ahead(const InvokeRequest& request) override;
   io::Task<Result<InvokeReply>> take_up(std::uint32_t number, Deadline deadline) override;
   void recall() override;
@@ -88,6 +88,8 @@ class LeanChannel final : public GuestChannel,
   void on_init(const FrameReader::Frame& frame);
   void on_pipes(const FrameReader::Frame& frame);
   Result<> open_pipes();
+  Result<> open_ring();
+  void check_records();
   void fail_corrupt(std::string message);
   Result<InvokeReply> reply_of(const FrameReader::Frame& frame) const;
 
@@ -117,7 +119,7 @@ class LeanChannel final : public GuestChannel,
   std::optional<io::Duplex> socket_;
   FrameReader socket_frames_;
   FrameReader pipe_frames_;
-  std::optional<io::RecordPipe> events_pipe_;
+  std::unique_ptr<io::Records> records_;  // events, where the guest takes them so
   std::optional<io::PipeReader> answers_;
   std::optional<Result<InitReply>> init_;
   Waiting init_waiting_;
@@ -134,6 +136,7 @@ class LeanChannel final : public GuestChannel,
   std::uint32_t sequence_ = 0;
   bool shared_ = false;    // several events at one time
   bool can_open_ = false;  // the guest says so
+  bool can_map_ = false;   // likewise
   bool wanted_ = false;    // by us
   bool opening_ = false;
   // Of all streamed answers together, where they come one after the other.
