@@ -60,6 +60,33 @@ inline std::size_t open_descriptors(const std::string& pid) {
   return count;
 }
 
+// Of a script: waits for order_when_armed().
+inline const std::string on_order = "trap : TERM; sleep 100 & wait; kill $!; wait; ";
+
+inline std::string memory_file(int pid, const std::string& hierarchy, const std::string& name) {
+  std::ifstream groups(fmt::format("/proc/{}/cgroup", pid));
+  for (std::string line; std::getline(groups, line);) {
+    auto path = line.substr(line.rfind(':') + 1);
+    if (path.find("mayfly-") == std::string::npos) continue;
+    std::ifstream in("/sys/fs/cgroup" + hierarchy + path + "/" + name);
+    std::string out;
+    if (std::getline(in, out)) return out;
+  }
+  return "";
+}
+
+// Lets a script go on once its jail's memory alarm has been set, or there will be none.
+inline void order_when_armed(Instance& instance) {
+  auto before = memory_file(instance.host_pid(), "/memory", "memory.limit_in_bytes");
+  for (int i = 0; i < 2000; ++i) {
+    auto high = memory_file(instance.host_pid(), "", "memory.high");
+    auto limit = memory_file(instance.host_pid(), "/memory", "memory.limit_in_bytes");
+    if (limit != before || (!high.empty() && high != "max")) break;
+    ::usleep(1000);
+  }
+  instance.signal(15);
+}
+
 // A directory, a loop and a launcher of its own for each test.
 struct Jails {
   Jails() : state(make_dir()), loop(clock) {
