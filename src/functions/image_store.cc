@@ -91,6 +91,16 @@ struct Unpacking {
   }
 };
 
+// Below /mnt file systems are attached. Trees that builds before those laid have no such directory.
+void add_mount_place(const fs::path& tree) {
+  std::error_code code;
+  if (!fs::is_directory(tree, code)) return;
+  if (fs::symlink_status(tree / "mnt", code).type() != fs::file_type::not_found) return;
+  if (!fs::create_directory(tree / "mnt", code)) {
+    log::warn("functions", "{} gets no file systems: {}", tree.string(), code.message());
+  }
+}
+
 class DiskImageStore final : public ImageStore {
  public:
   DiskImageStore(io::Loop& loop, store::Store& store, io::Workers& workers, fs::path dir)
@@ -168,6 +178,7 @@ Result<> DiskImageStore::load() {
     if (rows.size() < scan_page) break;
     after = rows.back().key;
   }
+  for (const auto& [digest, image] : images_) add_mount_place(dir_ / digest);
   for (std::string after;;) {
     TRY_ASSIGN(auto rows, store_.scan(name_prefix, after, scan_page));
     for (const auto& row : rows) give_name(row.key.substr(name_prefix.size()), row.value);
