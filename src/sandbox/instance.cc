@@ -316,11 +316,11 @@ io::Task<void> SocketLauncher::receive() {
     int error = receive_message(watch_.fd(), message);
     if (error == 0) {
       on_reply(std::move(message));
-    } else if (error != EAGAIN) {
-      break;
-    } else if (co_await watch_.readable(no_deadline, scope_.stop_token()) != io::Wake::notified) {
-      break;
+      continue;
     }
+    if (error != EAGAIN) break;
+    auto wake = co_await watch_.readable(no_deadline, scope_.stop_token());
+    if (wake != io::Wake::notified) break;
   }
   on_end();
 }

@@ -50,7 +50,7 @@ struct Files {
 Run run_ordered(Jails& jails, const Spec& spec) {
   auto instance = jails.launch(spec);
   REQUIRE(instance.has_value());
-  order_when_armed(**instance);
+  order_when_armed(**instance, spec.limits.memory_bytes);
   Run out;
   out.output = jails.loop.run_until(read_all(jails.loop, (*instance)->take_output(), jails.soon()));
   auto exit = jails.loop.run_until((*instance)->exited(jails.soon()));
@@ -61,7 +61,7 @@ Run run_ordered(Jails& jails, const Spec& spec) {
 }
 
 bool told(Jails& jails, Instance& instance) {
-  order_when_armed(instance);
+  order_when_armed(instance, limit);
   return jails.loop.run_until(instance.out_of_memory());
 }
 

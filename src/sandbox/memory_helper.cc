@@ -52,6 +52,7 @@ int keep_only(io::Fd socket) {
   constexpr int place = 3;
   ::dup2(socket.get(), place);
   int null = ::open("/dev/null", O_RDWR);
+  if (null < 0) ::_exit(1);
   for (int standard : {0, 1, 2}) ::dup2(null, standard);
   ::syscall(SYS_close_range, place + 1, ~0U, 0);
   (void)socket.release();

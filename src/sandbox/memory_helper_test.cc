@@ -198,7 +198,7 @@ TEST_CASE("alarms go on after the launcher's helper was killed") {
     spec.limits.memory_bytes = limit;
     auto instance = jails.launch(spec);
     REQUIRE(instance.has_value());
-    order_when_armed(**instance);
+    order_when_armed(**instance, limit);
     CHECK(jails.loop.run_until((*instance)->out_of_memory()));
   };
   run();
