@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Recursive loops: by calls and destinations, and by way of queues and topics, to which the function
+"""Recursive loops: by calls and destinations, and by way of queues and topics, to which a function
 sends on with the SDK for Python as it is, which passes the trace on."""
 import json
 import pathlib
