@@ -115,6 +115,7 @@ class DiskImageStore final : public ImageStore {
   }
   std::vector<Image> list() const override {
     std::vector<Image> out;
+    out.reserve(images_.size());
     for (const auto& [digest, image] : images_) out.push_back(image);
     return out;
   }
@@ -320,8 +321,8 @@ io::Task<Result<std::size_t>> DiskImageStore::collect(std::vector<std::string> i
 }  // namespace
 
 Result<std::unique_ptr<ImageStore>> open_image_store(io::Loop& loop, store::Store& store,
-                                                     io::Workers& workers, fs::path dir) {
-  auto images = std::make_unique<DiskImageStore>(loop, store, workers, std::move(dir) / "images");
+                                                     io::Workers& workers, const fs::path& dir) {
+  auto images = std::make_unique<DiskImageStore>(loop, store, workers, dir / "images");
   TRY(images->load());
   return images;
 }
