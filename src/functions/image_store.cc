@@ -91,6 +91,16 @@ struct Unpacking {
   }
 };
 
+// Below /mnt file systems are attached. Trees that builds before those laid have no such directory.
+void add_mount_place(const fs::path& tree) {
+  std::error_code code;
+  if (!fs::is_directory(tree, code)) return;
+  if (fs::symlink_status(tree / "mnt", code).type() != fs::file_type::not_found) return;
+  if (!fs::create_directory(tree / "mnt", code)) {
+    log::warn("functions", "{} gets no file systems: {}", tree.string(), code.message());
+  }
+}
+
 class DiskImageStore final : public ImageStore {
  public:
   DiskImageStore(io::Loop& loop, store::Store& store, io::Workers& workers, fs::path dir)
@@ -105,6 +115,7 @@ class DiskImageStore final : public ImageStore {
   }
   std::vector<Image> list() const override {
     std::vector<Image> out;
+    out.reserve(images_.size());
     for (const auto& [digest, image] : images_) out.push_back(image);
     return out;
   }
@@ -168,6 +179,7 @@ Result<> DiskImageStore::load() {
     if (rows.size() < scan_page) break;
     after = rows.back().key;
   }
+  for (const auto& [digest, image] : images_) add_mount_place(dir_ / digest);
   for (std::string after;;) {
     TRY_ASSIGN(auto rows, store_.scan(name_prefix, after, scan_page));
     for (const auto& row : rows) give_name(row.key.substr(name_prefix.size()), row.value);
@@ -309,8 +321,8 @@ io::Task<Result<std::size_t>> DiskImageStore::collect(std::vector<std::string> i
 }  // namespace
 
 Result<std::unique_ptr<ImageStore>> open_image_store(io::Loop& loop, store::Store& store,
-                                                     io::Workers& workers, fs::path dir) {
-  auto images = std::make_unique<DiskImageStore>(loop, store, workers, std::move(dir) / "images");
+                                                     io::Workers& workers, const fs::path& dir) {
+  auto images = std::make_unique<DiskImageStore>(loop, store, workers, dir / "images");
   TRY(images->load());
   return images;
 }

@@ -53,6 +53,6 @@ class ImageStore {
 // Makes `dir`/images where missing and sweeps what a crash left half done.
 Result<std::unique_ptr<ImageStore>> open_image_store(io::Loop& loop, store::Store& store,
                                                      io::Workers& workers,
-                                                     std::filesystem::path dir);
+                                                     const std::filesystem::path& dir);
 
 }  // namespace mayfly::functions

@@ -342,6 +342,23 @@ TEST_CASE("an OCI layout becomes a tree, a configuration and a name, which outla
   }
 }
 
+TEST_CASE("a tree that was laid without a place for file systems gets one") {
+  House house;
+  std::string digest = House::maker().write_oci(house.dir.path / "oci");
+  house.imported(house.dir.path / "oci", "app:1");
+  auto place = house.dir.path / "data/images" / digest / "mnt";
+  REQUIRE(fs::remove(place));
+  house.open();
+  CHECK(fs::is_directory(place));
+  fs::remove(place);
+  fs::create_symlink("var", place);
+  house.open();
+  CHECK(fs::is_symlink(place));  // one of the image's own
+  fs::remove_all(house.dir.path / "data/images" / digest);
+  house.open();
+  CHECK_FALSE(fs::exists(place.parent_path()));
+}
+
 TEST_CASE("tars of a layout and of docker save are read likewise") {
   House house;
   std::string digest = House::maker().write_oci(house.dir.path / "oci");

@@ -141,7 +141,8 @@ io::Task<void> AsyncQueue::strike_out(Skipped skipped) {
     if (wake == io::Wake::cancelled) co_return;
   }
   auto now = deps_.loop.clock().platform();
-  std::string stream = log_stream_name(now, "$LATEST", "flow-control");
+  std::string stream =
+      log_stream_name(now, skipped.group, skipped.event.name.str(), "$LATEST", "flow-control");
   InstanceId nobody;
   for (const auto& one : skipped.gone) {
     report(skipped.event, AsyncStep::skipped);

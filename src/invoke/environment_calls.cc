@@ -37,12 +37,13 @@ io::Task<Result<guest::InitReply>> Environment::init_guest(Deadline deadline) {
   if (extensions_) CO_TRY(co_await extensions_->start(deadline));
   CO_TRY_ASSIGN(auto reply, co_await channel_->wait_init(deadline));
   hooks_took_ = runnable_->snap_start ? reply.restored : std::nullopt;
-  if (hears()) {
+  Status status = reply.ok ? Status::success : Status::error;
+  if (bool shown = shows_done(*runnable_, status); shown || hears()) {
     WallTime done = deps_.loop.clock().platform() - hooks_took_.value_or(Duration::zero());
-    extensions_->tell(
-        init_runtime_done_event(runnable_->initialization_type(), init_phase(),
-                                reply.ok ? Status::success : Status::error, reply.error_type, done),
-        EventForm::telemetry);
+    auto event = init_runtime_done_event(runnable_->initialization_type(), init_phase(), status,
+                                         reply.error_type, done);
+    if (shown) log_.platform(event);
+    if (hears()) extensions_->tell(std::move(event), EventForm::telemetry);
   }
   if (extensions_ && reply.ok) CO_TRY(co_await extensions_->initialise(deadline));
   co_return reply;
@@ -126,7 +127,8 @@ io::Task<void> Environment::finish(Verdict& verdict) {
 
 void Environment::tell_runtime_done(const Request& request, const Verdict& verdict,
                                     const Report& report) {
-  if (!hears()) return;
+  bool shown = shows_done(*runnable_, report.status);
+  if (!shown && !hears()) return;
   WallTime now = deps_.loop.clock().platform();
   RuntimeDone done{.request_id = report.request_id,
                    .trace_header = wire_.trace_header,
@@ -136,15 +138,21 @@ void Environment::tell_runtime_done(const Request& request, const Verdict& verdi
                    .started = now - verdict.duration,
                    .produced_bytes = {}};
   if (!request.stream) done.produced_bytes = verdict.outcome.payload.size();
-  extensions_->tell(runtime_done_event(done, now), EventForm::telemetry);
+  auto event = runtime_done_event(done, now);
+  if (shown) log_.platform(event);
+  if (!hears()) return;
+  extensions_->tell(std::move(event), EventForm::telemetry);
   extensions_->tell(runtime_done_logs_event(done, now), EventForm::logs_runtime_done);
 }
 
 void Environment::tell_init_report(Duration took, Status status, std::string_view error_type) {
-  if (!hears()) return;
-  extensions_->tell(init_report_json(runnable_->initialization_type(), took, init_phase(), status,
-                                     error_type, deps_.loop.clock().platform()),
-                    EventForm::telemetry);
+  // That of one that failed is written in any form of log.
+  bool shown = status == Status::success && shows_good_init(*runnable_);
+  if (!shown && !hears()) return;
+  auto event = init_report_json(runnable_->initialization_type(), took, init_phase(), status,
+                                error_type, deps_.loop.clock().platform());
+  if (shown) log_.platform(event);
+  if (hears()) extensions_->tell(std::move(event), EventForm::telemetry);
 }
 
 // An environment with extensions is not a fork of its version's snapshot: what it has of a restore

@@ -17,6 +17,11 @@ io::Task<Result<>> Environment::restore() {
   MonoTime begun = deps_.loop.now();
   CO_TRY_ASSIGN(auto failure, co_await boot(begun + limits::restore_time));
   Duration took = deps_.loop.now() - begun;
+  Status status = failure ? failure->status : Status::success;
+  if (shows_done(*runnable_, status)) {
+    std::string_view error_type = failure ? std::string_view(failure->error_type) : "";
+    log_.platform(restore_runtime_done_event(status, error_type, clock.platform()));
+  }
   write_restore_report(log_, *runnable_, took, failure ? &*failure : nullptr, clock.platform());
   if (!failure) {
     restore_duration_ = took;

@@ -26,6 +26,7 @@ struct House {
   std::optional<MachineReading>
       machine;  // set before start(): a machine that says what it has left
   int endpoints_open = 0;
+  int credentials_made = 0;
   Settings settings;
   io::TaskScope tasks{loop};
   std::unique_ptr<Invoker> invoker;
@@ -68,7 +69,11 @@ struct House {
             [this](GuestEnds ends) {
               return launcher.open_channel(std::move(ends.socket ? ends.socket : ends.port));
             },
-        .credentials = [](const Runnable&) { return RoleCredentials{"AKID", "secret", "token"}; },
+        .credentials =
+            [this](const Runnable&) {
+              ++credentials_made;
+              return RoleCredentials{"AKID", "secret", "token"};
+            },
         .serve_endpoint = [this](io::Fd, const InstanceId&) -> std::uint64_t {
           ++endpoints_open;
           return 7;

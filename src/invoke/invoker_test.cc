@@ -328,6 +328,26 @@ TEST_CASE("JSON logs carry the platform's records at the configured level") {
   house.observer.lines.clear();
   house.call(function);
   CHECK(house.observer.lines.empty());
+  function.system_log_level = "DEBUG";
+  function.pool_key += "3";
+  house.call(function);
+  auto kinds = [&] {
+    std::vector<std::string> out;
+    for (const auto& text : house.observer.texts()) {
+      auto at = text.find("platform.") + 9;
+      out.push_back(text.substr(at, text.find('"', at) - at));
+    }
+    return out;
+  };
+  CHECK(kinds() == std::vector<std::string>{"initStart", "initRuntimeDone", "initReport", "start",
+                                            "runtimeDone", "report"});
+  // What goes wrong is a warning.
+  function.system_log_level = "WARN";
+  function.pool_key += "4";
+  house.launcher.script.invoke = exit_silently;
+  house.observer.lines.clear();
+  house.call(function);
+  CHECK(kinds() == std::vector<std::string>{"runtimeDone", "report"});
 }
 
 TEST_CASE("a runtime that is not here is an error, a mapped one a warning in the log") {

@@ -177,9 +177,14 @@ std::string iso_millis(WallTime time) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(epoch), (ms - seconds).count());
 }
 
-std::string log_stream_name(WallTime now, std::string_view version, std::string_view hex32) {
+std::string log_stream_name(WallTime now, std::string_view group, std::string_view function,
+                            std::string_view version, std::string_view hex32) {
   std::time_t epoch = std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
-  return fmt::format("{:%Y/%m/%d}/[{}]{}", fmt::gmtime(epoch), version, hex32);
+  constexpr std::string_view own = "/aws/lambda/";
+  if (group.starts_with(own) && group.substr(own.size()) == function) {
+    return fmt::format("{:%Y/%m/%d}/[{}]{}", fmt::gmtime(epoch), version, hex32);
+  }
+  return fmt::format("{:%Y/%m/%d}/{}[{}][{}]", fmt::gmtime(epoch), function, version, hex32);
 }
 
 std::string json_string(std::string_view text) {

@@ -74,8 +74,11 @@ class LogTail {
 
 // "2026-11-23T20:45:01.123Z"
 std::string iso_millis(WallTime time);
-// "2026/11/23/[$LATEST]" and 32 hex characters.
-std::string log_stream_name(WallTime now, std::string_view version, std::string_view hex32);
+// "2026/11/23/[$LATEST]" and 32 hex characters; in a group of the function's own choice, which may
+// be others' too, "2026/11/23/name[$LATEST][" and them (developer guide, "Configuring CloudWatch
+// log groups").
+std::string log_stream_name(WallTime now, std::string_view group, std::string_view function,
+                            std::string_view version, std::string_view hex32);
 // A JSON string with its quotes.
 std::string json_string(std::string_view text);
 

@@ -167,7 +167,11 @@ TEST_CASE("report lines of a restore have the cloud's form") {
 
 TEST_CASE("names and strings") {
   sim::ManualClock clock;
-  CHECK(log_stream_name(clock.wall(), "$LATEST", "ab12") == "2026/01/01/[$LATEST]ab12");
+  CHECK(log_stream_name(clock.wall(), "/aws/lambda/f", "f", "$LATEST", "ab12") ==
+        "2026/01/01/[$LATEST]ab12");
+  for (const char* group : {"/team", "/aws/lambda/ff", "/aws/lambda/", ""}) {
+    CHECK(log_stream_name(clock.wall(), group, "f", "7", "ab12") == "2026/01/01/f[7][ab12]");
+  }
   CHECK(iso_millis(clock.wall() + 1'234ms) == "2026-01-01T00:00:01.234Z");
   CHECK(json_string("a\"b\\c\n\t\r\x01é") == "\"a\\\"b\\\\c\\n\\t\\r\\u0001é\"");
   CHECK(billed_millis(0ns) == 1);

@@ -25,8 +25,8 @@ LogIdentity identity_of(const Deps& deps, const Runnable& runnable) {
           .function = runnable.name.str(),
           .version = runnable.version,
           .group = runnable.log_group,
-          .stream =
-              log_stream_name(deps.loop.clock().platform(), runnable.version, deps.random.hex(16))};
+          .stream = log_stream_name(deps.loop.clock().platform(), runnable.log_group,
+                                    runnable.name.str(), runnable.version, deps.random.hex(16))};
 }
 
 bool shows_system_log(const Runnable& runnable, std::string_view level) {
@@ -81,6 +81,17 @@ void write_init_report(EnvironmentLog& log, const Runnable& runnable, Duration d
     log.platform(init_report_json(runnable.initialization_type(), duration, phase,
                                   status_of(failure), type_of(failure), now));
   }
+}
+
+bool shows_done(const Runnable& runnable, Status status) {
+  return runnable.json_logs &&
+         shows_system_log(runnable, status == Status::success ? "DEBUG" : "WARN");
+}
+
+bool shows_good_init(const Runnable& runnable) {
+  if (!runnable.json_logs) return false;
+  bool on_demand = runnable.initialization_type() == "on-demand";
+  return shows_system_log(runnable, on_demand ? "DEBUG" : "INFO");
 }
 
 void write_restore_report(EnvironmentLog& log, const Runnable& runnable, Duration duration,

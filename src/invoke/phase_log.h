@@ -32,6 +32,10 @@ void write_phase_start(EnvironmentLog& log, const Runnable& runnable,
 // is "init" or "invoke".
 void write_init_report(EnvironmentLog& log, const Runnable& runnable, Duration duration,
                        std::string_view phase, const Failure* failure, WallTime now);
+// Whether a JSON log has "…RuntimeDone" of that end, and the report of an Init that succeeded
+// (developer guide, "Log-level filtering": which events have which level).
+bool shows_done(const Runnable& runnable, Status status);
+bool shows_good_init(const Runnable& runnable);
 // "RESTORE_REPORT …"
 void write_restore_report(EnvironmentLog& log, const Runnable& runnable, Duration duration,
                           const Failure* failure, WallTime now);

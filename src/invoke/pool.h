@@ -127,7 +127,6 @@ class Pool {
     std::size_t starting = 0;  // starts under way
     std::size_t swapped = 0;   // of them, asked for by callers that were given a spare instead
     std::size_t queued = 0;    // starts asked for
-    std::size_t starts = 0;    // up to now
     std::vector<Seat> busy;
     std::size_t slow = 0;  // of them
     MonoTime leased_at{};
@@ -242,7 +241,6 @@ class Pool {
   static constexpr std::uint64_t fork_share_bytes = 8 * limits::mib;
   static constexpr auto watch_every = std::chrono::seconds(1);  // while an environment lives
   // Spares are made when the call that took one has begun: not in its way.
-  static constexpr std::size_t template_starts = 2;  // what a template costs
   static constexpr auto spare_delay = std::chrono::milliseconds(2);
   // Held requests look for another way when no call ended for this time.
   static constexpr auto hold_stuck = std::chrono::milliseconds(5);

@@ -130,20 +130,19 @@ io::Task<void> Pool::start_one(StartAt start, bool spare) {
     co_await templates_.snapshot(group.runnable);
   }
   auto made = make_environment(group);
+  Lease environment = made ? std::move(*made) : nullptr;
   std::optional<Error> error;
   bool broken = false;
-  if (made) {
-    auto started = co_await (*made)->start();
+  if (environment) {
+    auto started = co_await environment->start();
     if (!started) error = std::move(started).error();
-    broken = (*made)->broken();
-    // A template costs two starts more: not while others wait for theirs, unless the function has
-    // gone on starting for so long that it would have paid by now.
-    bool pays = ++group.starts > template_starts && machine_.has_memory(environment_share_bytes);
-    if (!error && !broken && !group.retired && (machine_.at_ease() || pays)) {
-      templates_.want(group.runnable, (*made)->runtime());
+    broken = environment->broken();
+    // A template costs two starts more: not while others wait for theirs.
+    if (!error && !broken && !group.retired && machine_.at_ease()) {
+      templates_.want(group.runnable, environment->runtime());
     }
   } else {
-    error = std::move(made).error();
+    error = made.error();
   }
   Duration took = end_start(start);
   if (!error && !broken) group.habits->note_start(took);
@@ -151,14 +150,14 @@ io::Task<void> Pool::start_one(StartAt start, bool spare) {
   if (group.starting == 0) group.swapped = 0;
   note_start(group, error ? &*error : nullptr, broken);
   if (error) {
-    if (made) end(std::move(*made));
-    deliver_error(group, std::move(*error));
+    if (environment) end(std::move(environment));
+    deliver_error(group, *error);
     forget_if_empty(group);
   } else {
     bool unasked = group.waiters.empty() && swapped > 0;
     if (unasked) group.swapped -= std::min<std::size_t>(group.swapped, 1);
-    (*made)->spare = spare || unasked;
-    deliver(group, std::move(*made));
+    environment->spare = spare || unasked;
+    deliver(group, std::move(environment));
   }
   pump_starts();
 }

@@ -78,8 +78,10 @@ TEST_CASE("an environment is made anew after a bounded life, however steadily it
     house.pass(std::chrono::minutes(5));
   }
   CHECK(house.launcher.jails.size() == 1);
+  CHECK(house.credentials_made == 1);
   house.call(House::function());
   CHECK(house.launcher.jails.size() == 2);
+  CHECK(house.credentials_made == 2);
   CHECK(house.launcher.jails.front()->exit.has_value());
   CHECK(house.launcher.alive() == 1);
 }

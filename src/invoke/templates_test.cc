@@ -49,26 +49,6 @@ TEST_CASE("after its first environment a function has a template, proved by a fo
   CHECK(house.invoker->totals().environments == 2);  // the first, and the one that proved it
 }
 
-TEST_CASE("on a busy machine a function has a template once it would have paid") {
-  ForkingHouse house;
-  house.settings.spares = 0;
-  house.launcher.script.invoke = hang;
-  house.machine = MachineReading{.memory_total_bytes = 4096 * limits::mib,
-                                 .memory_available_bytes = 4096 * limits::mib,
-                                 .memory_stalled = 0s};
-  house.start();
-  std::vector<std::shared_ptr<House::Answer>> answers;
-  answers.push_back(house.begin(House::function("other"), House::request("r")));
-  for (int start = 1; start <= 3; ++start) {
-    house.machine->memory_stalled = *house.machine->memory_stalled + 110ms;
-    house.pass(1s);
-    answers.push_back(house.begin(House::function(), House::request("r")));
-    house.loop.run_ready();
-    CAPTURE(start);
-    CHECK((house.template_of("hello") != nullptr) == (start == 3));
-  }
-}
-
 TEST_CASE("a fork is told what is its own, and nothing that is its template's") {
   ForkingHouse house;
   house.start();

@@ -27,6 +27,7 @@ struct JailState {
   int pid = -1;
   io::Fd pidfd;
   ControlGroup group;
+  std::uint64_t memory_bytes = 0;  // its limit
   Exit exit;
   Stats stats;  // final, once ended
   std::vector<io::Fd> listeners;
@@ -46,6 +47,14 @@ void kill_jail(JailState& state) {
   if (state.group.memory.version == 0) state.stats = tree_stats(state.pid);
   sys::pidfd_send_signal(state.pidfd.get(), SIGKILL);
   let_die(state.group);
+}
+
+// Above the limit is only what the launcher lets it have while it is stopped (memory_alarm.h).
+Stats within_limit(const JailState& state, Stats stats) {
+  if (state.memory_bytes == 0) return stats;
+  stats.memory_bytes = std::min(stats.memory_bytes, state.memory_bytes);
+  stats.memory_peak_bytes = std::min(stats.memory_peak_bytes, state.memory_bytes);
+  return stats;
 }
 
 void end_state(JailState& state) {
@@ -76,6 +85,7 @@ class JailInstance final : public Instance {
   const InstanceId& id() const override { return id_; }
   int host_pid() const override { return state_->pid; }
   std::uint64_t sequence() const { return state_->sequence; }
+  void set_memory_limit(std::uint64_t bytes) { state_->memory_bytes = bytes; }
   io::Fd take_output() override { return std::move(ends_.output); }
   io::Fd take_channel() override { return std::move(ends_.channel); }
   io::Fd take_framed_log() override { return std::move(ends_.framed_log); }
@@ -136,7 +146,7 @@ class JailInstance final : public Instance {
   Stats stats() override {
     if (!runs()) return state_->stats;
     if (state_->group.memory.version == 0) return tree_stats(state_->pid);
-    return read_stats(state_->group);
+    return within_limit(*state_, read_stats(state_->group));
   }
   Evidence evidence() override { return runs() ? gather_evidence(state_->pid) : Evidence{}; }
   int ask_for_stacks(const Evidence& evidence) override {
@@ -255,6 +265,7 @@ Result<std::unique_ptr<Instance>> SocketLauncher::start(Spec spec, std::uint64_t
   if (encoded.file) guest_ends.insert(guest_ends.begin(), std::move(encoded.file));
   auto state = std::make_shared<JailState>(loop_);
   state->sequence = request.sequence;
+  state->memory_bytes = request.spec.limits.memory_bytes;
   pending_.emplace(request.sequence, state);
   outgoing_.push({std::move(encoded.bytes), std::move(guest_ends)});
   return std::make_unique<JailInstance>(std::move(request.spec.id), std::move(state),
@@ -271,6 +282,7 @@ io::Task<Result<>> SocketLauncher::specialise(Instance& parked, Spec spec) {
   if (encoded.file) fds.push_back(std::move(encoded.file));
   auto waiting = std::make_shared<Specialising>(loop_);
   specialising_.emplace(request.sequence, waiting);
+  static_cast<JailInstance&>(parked).set_memory_limit(request.spec.limits.memory_bytes);
   outgoing_.push({std::move(encoded.bytes), std::move(fds)});
   co_await waiting->done.wait();
   co_return waiting->result;
@@ -304,11 +316,11 @@ io::Task<void> SocketLauncher::receive() {
     int error = receive_message(watch_.fd(), message);
     if (error == 0) {
       on_reply(std::move(message));
-    } else if (error != EAGAIN) {
-      break;
-    } else if (co_await watch_.readable(no_deadline, scope_.stop_token()) != io::Wake::notified) {
-      break;
+      continue;
     }
+    if (error != EAGAIN) break;
+    auto wake = co_await watch_.readable(no_deadline, scope_.stop_token());
+    if (wake != io::Wake::notified) break;
   }
   on_end();
 }
@@ -324,6 +336,7 @@ void SocketLauncher::on_reply(Message message) {
     auto peak = std::max(state.stats.memory_peak_bytes, exited->stats.memory_peak_bytes);
     auto cpu = std::max(state.stats.cpu_ns, exited->stats.cpu_ns);
     state.stats = {peak, exited->stats.memory_bytes, cpu};
+    if (state.group.memory.version != 0) state.stats = within_limit(state, state.stats);
     end_state(state);
     return;
   }

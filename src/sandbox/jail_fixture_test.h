@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -58,6 +59,48 @@ inline std::size_t open_descriptors(const std::string& pid) {
     ++count;
   }
   return count;
+}
+
+// Of a script: waits for order_when_armed().
+inline const std::string on_order = "trap : TERM; sleep 100 & wait; kill $!; wait; ";
+
+inline std::string memory_file(int pid, const std::string& hierarchy, const std::string& name) {
+  std::ifstream groups(fmt::format("/proc/{}/cgroup", pid));
+  for (std::string line; std::getline(groups, line);) {
+    auto path = line.substr(line.rfind(':') + 1);
+    if (path.find("mayfly-") == std::string::npos) continue;
+    std::ifstream in(fmt::format("/sys/fs/cgroup{}{}/{}", hierarchy, path, name));
+    std::string out;
+    if (std::getline(in, out)) return out;
+  }
+  return "";
+}
+
+// Whether the child of `init` has a handler for SIGTERM.
+inline bool listens(int init) {
+  std::ifstream children(fmt::format("/proc/{}/task/{}/children", init, init));
+  int pid = 0;
+  if (!(children >> pid)) return false;
+  std::ifstream status(fmt::format("/proc/{}/status", pid));
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with("SigCgt:")) continue;
+    return (std::stoull(line.substr(7), nullptr, 16) >> (SIGTERM - 1) & 1) != 0;
+  }
+  return false;
+}
+
+// Lets a script go on once it listens and its jail's memory alarm has been set, or there will be
+// none.
+inline void order_when_armed(Instance& instance, std::uint64_t limit_bytes) {
+  int init = instance.host_pid();
+  auto limit = std::to_string(limit_bytes);
+  for (int i = 0; i < 5000; ++i) {
+    auto high = memory_file(init, "", "memory.high");
+    auto hard = memory_file(init, "/memory", "memory.limit_in_bytes");
+    if (listens(init) && (high == limit || (!hard.empty() && hard != limit))) break;
+    ::usleep(1000);
+  }
+  instance.signal(SIGTERM);
 }
 
 // A directory, a loop and a launcher of its own for each test.

@@ -111,6 +111,7 @@ Result<> LauncherLoop::prepare() {
   is_root_ = ::geteuid() == 0;
   note_heap();
   groups_ = open_control_groups(Room::make);
+  if (groups_.memory.version == 1) start_memory_helper();
   TRY(enter_launcher_namespaces());
   TRY(build_template_root(template_dir_));
   // A clone's current directory follows into its copy of the mounts: steps use relative paths.
@@ -141,7 +142,7 @@ int LauncherLoop::run() {
     bool idle = !turn(work_ahead() ? quiet_ms : held_ms());
     end_held();
     while (idle && work_ahead()) {
-      unarmed_.empty() ? make_spare() : arm_one();
+      arm_wanted() ? arm_one() : make_spare();
       idle = !turn(0);
       end_held();
     }
@@ -173,6 +174,8 @@ bool LauncherLoop::turn(int timeout_ms) {
     std::uint64_t tag = events[static_cast<std::size_t>(i)].data.u64;
     if (tag == socket_tag) {
       on_socket();
+    } else if (tag == helper_tag) {
+      on_memory_helper();
     } else if (Jail* jail = find(jail_of_tag(tag)); jail == nullptr) {
       continue;  // an earlier event of this turn ended it
     } else if (tag == control_tag(jail->id)) {
@@ -215,6 +218,11 @@ void LauncherLoop::give_back_slot(const Jail& jail) {
 }
 
 void LauncherLoop::release(Jail& jail) {
+  memory_helper_.forget(jail.id);
+  if (memory_helper_.works_on(jail.id)) {  // its removal would wait for that
+    leaving_ = std::move(jail);
+    return;
+  }
   remove_control_group(jail.group);
   give_back_slot(jail);
 }
@@ -424,7 +432,7 @@ Exit LauncherLoop::exit_of(const Jail& jail, int status) {
   Exit out;
   if (WIFEXITED(status)) out.code = WEXITSTATUS(status);
   if (WIFSIGNALED(status)) out.signal = WTERMSIG(status);
-  out.out_of_memory = jail.starved || killed_for_memory(jail.group);
+  out.out_of_memory = jail.starved || jail.killed_in || killed_for_memory(jail.group);
   return out;
 }
 

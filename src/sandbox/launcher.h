@@ -18,6 +18,7 @@
 
 #include "sandbox/control_group.h"
 #include "sandbox/jail.h"
+#include "sandbox/memory_helper.h"
 #include "sandbox/protocol.h"
 #include "sandbox/slots.h"
 
@@ -26,6 +27,7 @@ namespace mayfly::sandbox {
 // Tags of descriptors in the epoll set. A jail has three: its control socket, the pidfd of its
 // init, which tells that all of the jail is gone, and its memory alarm.
 inline constexpr std::uint64_t socket_tag = 0;
+inline constexpr std::uint64_t helper_tag = 3;
 constexpr std::uint64_t control_tag(std::uint64_t id) { return id << 2; }
 constexpr std::uint64_t pidfd_tag(std::uint64_t id) { return id << 2 | 1; }
 constexpr std::uint64_t alarm_tag(std::uint64_t id) { return id << 2 | 2; }
@@ -67,7 +69,10 @@ class LauncherLoop {
     Parking parking = Parking::none;
     std::uint64_t memory_bytes = 0;  // its limit
     io::Fd alarm;                    // of its memory, where there is one
-    bool starved = false;            // its memory limit was the end of it
+    io::Fd arming;                   // will be `alarm`
+    unsigned squeezes = 0;
+    bool killed_in = false;  // some process of it was to be killed for memory
+    bool starved = false;    // its memory limit was the end of it
     // Of one that may be specialised, until it has been.
     io::Fd mounts;                   // its mount namespace
     std::uint64_t specialising = 0;  // the request under way
@@ -81,7 +86,8 @@ class LauncherLoop {
   Result<> watch(int fd, std::uint64_t tag, std::uint32_t events = 0);  // 0: input
   bool turn(int timeout_ms);  // one wait; false when there was no event
   bool spare_wanted() const;
-  bool work_ahead() const { return !unarmed_.empty() || spare_wanted(); }
+  bool arm_wanted() const { return !unarmed_.empty() && !memory_helper_.busy(); }
+  bool work_ahead() const { return arm_wanted() || spare_wanted(); }
   void make_spare();
   Result<Jail*> make_parked();  // clones a jail and leaves it parked
   Result<Jail*> take_parked();
@@ -112,8 +118,15 @@ class LauncherLoop {
   Result<> order_specialised(Jail& jail, const Spec& spec, Message& message, io::Fd file);
   void on_specialised(Jail& jail, std::optional<Error> error);
   void forget_parked(Jail& jail);  // it is not to be forked or specialised any more
+  void start_memory_helper();
   void arm_one();
+  void ask_memory_helper(MemoryOrder::What what, Jail& jail);
+  void on_memory_helper();
+  void on_memory_answer(const MemoryAnswer& answer);
+  void on_armed(Jail& jail, const MemoryAnswer& answer);
   void on_alarm(Jail& jail);
+  void look_at_memory(Jail& jail);
+  void run_out_of_memory(Jail& jail);
   int held_ms() const;
   void end_held();
   void finish(Jail& jail, int wait_status, const rusage& usage);
@@ -149,6 +162,8 @@ class LauncherLoop {
   std::vector<Id> unarmed_;  // run without a memory alarm so far
   std::deque<std::pair<std::chrono::steady_clock::time_point, Id>> held_;  // until then
   std::set<Id> in_want_;  // templates with fewer jails ready than asked for
+  MemoryHelper memory_helper_;
+  std::optional<Jail> leaving_;  // has ended, but the helper has its group in hand
 };
 
 }  // namespace mayfly::sandbox

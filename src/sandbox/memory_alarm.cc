@@ -2,10 +2,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <sstream>
 
@@ -14,7 +13,8 @@
 namespace mayfly::sandbox {
 namespace {
 
-// Below the limit by so much is at the limit: the kernel hands pages out to processors in batches.
+// v1: without files, below the limit by so much is at the limit. The kernel hands pages out to
+// processors in batches, and counts files behind the rest.
 constexpr std::uint64_t slack_bytes = 128ull << 10;
 
 std::uint64_t number_in(const std::string& path) {
@@ -32,40 +32,18 @@ std::uint64_t sum_in(const std::string& path, std::string_view one, std::string_
   return out;
 }
 
-bool tell_of(const std::string& dir, const io::Fd& alarm, const char* file, const char* more) {
-  io::Fd control(::open((dir + file).c_str(), O_RDONLY | O_CLOEXEC));
-  if (!control) return false;
-  auto text = fmt::format("{} {}{}", alarm.get(), control.get(), more);
-  return sys::write_file(dir + "/cgroup.event_control", text).has_value();
-}
+}  // namespace
 
-MemoryAlarm arm_v1(const std::string& dir) {
-  io::Fd alarm(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!alarm || !tell_of(dir, alarm, "/memory.oom_control", "") ||
-      !tell_of(dir, alarm, "/memory.pressure_level", " critical") ||
-      !sys::write_file(dir + "/memory.oom_control", "1")) {
-    return {};
-  }
-  return {.fd = std::move(alarm), .events = EPOLLIN};
-}
-
-MemoryAlarm arm_v2(const std::string& dir, std::uint64_t limit_bytes) {
+io::Fd arm_memory_alarm(const ControlGroup& group, std::uint64_t limit_bytes) {
+  if (limit_bytes == 0 || group.memory.version != 2) return {};
+  const std::string& dir = group.memory.dir;
   io::Fd alarm(::open((dir + "/memory.events").c_str(), O_RDONLY | O_CLOEXEC));
   if (!alarm || !sys::write_file(dir + "/memory.high", std::to_string(limit_bytes))) return {};
   if (!sys::write_file(dir + "/memory.max", std::to_string(limit_bytes + memory_room_bytes))) {
     (void)sys::write_file(dir + "/memory.high", "max");
     return {};
   }
-  return {.fd = std::move(alarm), .events = EPOLLPRI};
-}
-
-}  // namespace
-
-MemoryAlarm arm_memory_alarm(const ControlGroup& group, std::uint64_t limit_bytes) {
-  if (limit_bytes == 0) return {};
-  if (group.memory.version == 1) return arm_v1(group.memory.dir);
-  if (group.memory.version == 2) return arm_v2(group.memory.dir, limit_bytes);
-  return {};
+  return alarm;
 }
 
 void take_memory_alarm(const ControlGroup& group, const io::Fd& alarm) {
@@ -77,20 +55,21 @@ void take_memory_alarm(const ControlGroup& group, const io::Fd& alarm) {
   }
 }
 
-bool is_out_of_memory(const ControlGroup& group, std::uint64_t limit_bytes) {
+MemoryUse memory_use(const ControlGroup& group) {
   const std::string& dir = group.memory.dir;
   if (group.memory.version == 1) {
-    if (sys::read_file(dir + "/memory.oom_control").value_or("").contains("under_oom 1")) {
-      return true;
-    }
-    auto used = number_in(dir + "/memory.usage_in_bytes");
-    if (used + slack_bytes < limit_bytes) return false;
-    auto files = sum_in(dir + "/memory.stat", "total_inactive_file", "total_active_file");
-    return used - std::min(used, files) + slack_bytes >= limit_bytes;
+    return {number_in(dir + "/memory.usage_in_bytes"),
+            sum_in(dir + "/memory.stat", "total_inactive_file", "total_active_file")};
   }
-  auto used = number_in(dir + "/memory.current");
-  auto files = sum_in(dir + "/memory.stat", "inactive_file", "active_file");
-  return used - std::min(used, files) >= limit_bytes;
+  return {number_in(dir + "/memory.current"),
+          sum_in(dir + "/memory.stat", "inactive_file", "active_file")};
+}
+
+bool is_out_of_memory(const ControlGroup& group, std::uint64_t limit_bytes) {
+  auto use = memory_use(group);
+  if (use.bytes < limit_bytes) return false;
+  std::uint64_t slack = group.memory.version == 1 ? slack_bytes : 0;
+  return use.bytes - std::min(use.bytes, use.files) + slack >= limit_bytes;
 }
 
 int largest_process(const ControlGroup& group) {
@@ -122,14 +101,10 @@ void give_memory_room(const ControlGroup& group) {
 }
 
 void let_kernel_kill(const ControlGroup& group, std::uint64_t limit_bytes) {
-  const std::string& dir = group.memory.dir;
-  if (group.memory.version == 1) {
-    (void)sys::write_file(dir + "/memory.oom_control", "0");
-  } else if (group.memory.version == 2) {
-    // The other way round nothing would hold it in between.
-    (void)sys::write_file(dir + "/memory.max", std::to_string(limit_bytes));
-    (void)sys::write_file(dir + "/memory.high", "max");
-  }
+  if (group.memory.version != 2) return;
+  // The other way round nothing would hold it in between.
+  (void)sys::write_file(group.memory.dir + "/memory.max", std::to_string(limit_bytes));
+  (void)sys::write_file(group.memory.dir + "/memory.high", "max");
 }
 
 }  // namespace mayfly::sandbox

@@ -143,6 +143,13 @@ static int eat_memory(long mebibytes) {
   return 0;
 }
 
+// The same, and keeps it.
+static int hold_memory(long mebibytes) {
+  eat_memory(mebibytes);
+  fflush(stdout);
+  while (1) pause();
+}
+
 static int fill_tmp(void) {
   static char block[1 << 16];
   int fd = open("/tmp/big", O_WRONLY | O_CREAT, 0600);
@@ -250,6 +257,7 @@ int main(int argc, char** argv) {
   if (strcmp(what, "descriptors") == 0) return descriptors();
   if (strcmp(what, "fork-bomb") == 0) return fork_bomb();
   if (strcmp(what, "eat") == 0) return eat_memory(number);
+  if (strcmp(what, "hold") == 0) return hold_memory(number);
   if (strcmp(what, "write") == 0) return write_file_in(argv[2]);
   if (strcmp(what, "fill") == 0) return fill_tmp();
   if (strcmp(what, "daemons") == 0) return daemons(number);

@@ -46,6 +46,30 @@ class CodeSigning(Compat):
         self.refused("CodeSigningConfigNotFoundException", client.put_function_code_signing_config,
                      FunctionName=name, CodeSigningConfigArn=arn)
 
+    def test_a_configuration_is_answered_as_it_was_made_and_changed(self):
+        client, arn = self.client(), self.make("Warn")
+        made = client.get_code_signing_config(CodeSigningConfigArn=arn)["CodeSigningConfig"]
+        modified = made.pop("LastModified")
+        self.assertRegex(modified, r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}")
+        self.assertRegex(made["CodeSigningConfigId"], "^csc-[a-zA-Z0-9]{17}$")
+        self.assertEqual(made, {
+            "CodeSigningConfigId": arn.rsplit(":", 1)[1], "CodeSigningConfigArn": arn,
+            "Description": "Warn",
+            "AllowedPublishers": {"SigningProfileVersionArns": [PROFILE]},
+            "CodeSigningPolicies": {"UntrustedArtifactOnDeployment": "Warn"}})
+        # What a change does not name stays.
+        other = PROFILE.replace("release", "other")
+        changed = client.update_code_signing_config(
+            CodeSigningConfigArn=arn,
+            AllowedPublishers={"SigningProfileVersionArns": [PROFILE, other]})["CodeSigningConfig"]
+        found = client.get_code_signing_config(CodeSigningConfigArn=arn)["CodeSigningConfig"]
+        self.assertEqual(found, changed)
+        self.assertGreater(found.pop("LastModified"), modified)
+        self.assertEqual(found, {**made, "AllowedPublishers": {
+            "SigningProfileVersionArns": [PROFILE, other]}})
+        self.refused("ResourceNotFoundException", client.get_code_signing_config,
+                     CodeSigningConfigArn=arn[:-4] + "zzzz")
+
     def test_enforce_refuses_and_warn_tells(self):
         client, enforce, warn = self.client(), self.make("Enforce"), self.make("Warn")
         self.refused("CodeVerificationFailedException", self.deploy, name="signed-1",

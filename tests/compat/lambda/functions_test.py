@@ -255,6 +255,30 @@ class Layers(Compat):
         self.assertEqual([v["Version"] for v in listed], [1])
         self.assertIn(layer, [x["LayerName"] for x in client.list_layers()["Layers"]])
 
+    def test_five_layers_merge_in_order(self):
+        client, arns = self.client(), []
+        for number in range(1, 7):
+            layer = self.name("layer")
+            made = client.publish_layer_version(LayerName=layer, Content={"ZipFile": make_zip({
+                "python/which.py": f"WORD = {number}\n", f"own/{number}": str(number),
+                "bin/tool": (f"#!/bin/sh\necho tool {number}\n")})})
+            self.addCleanup(client.delete_layer_version, LayerName=layer, VersionNumber=1)
+            arns.append(made["LayerVersionArn"])
+        files = {"lambda_function.py": (
+            "import os, subprocess, which\n"
+            "def lambda_handler(event, context):\n"
+            "    return [which.WORD, sorted(os.listdir('/opt/own')),\n"
+            "            subprocess.check_output(['sh', '/opt/bin/tool']).decode()]\n")}
+        name = self.create(client=client, Layers=arns[:5], files=files)
+        self.assertEqual(self.invoke(name)[0], [5, list("12345"), "tool 5\n"])
+        client.update_function_configuration(FunctionName=name, Layers=arns[4::-1])
+        self.updated(name)
+        self.assertEqual(self.invoke(name)[0], [1, list("12345"), "tool 1\n"])
+        shown = client.get_function_configuration(FunctionName=name)["Layers"]
+        self.assertEqual([one["Arn"] for one in shown], arns[4::-1])
+        self.refused("InvalidParameterValueException", client.update_function_configuration,
+                     FunctionName=name, Layers=arns)
+
     def test_missing_layer(self):
         client = self.client()
         self.refused("InvalidParameterValueException", client.create_function,
