@@ -167,6 +167,8 @@ void ForkHost::on_nested(Nested& nested) {
   std::memcpy(&ask, message.bytes.data(), sizeof ask);
   ForkFailure failure{ESRCH, "the template has ended"};
   if (program_lives_) failure = fork_into(nested, ask);
+  // Another template takes its place.
+  if (failure.of_guest) end_template();
   ForkAnswer answer;
   answer.error = failure.error;
   std::strncpy(answer.step, failure.step, sizeof answer.step - 1);

@@ -17,7 +17,7 @@ constexpr const char* jails_work = "isolated processes and files";
 
 // A parked template (tests/jail/template.c), and forks of it.
 struct Template {
-  explicit Template(const std::string& way = {}) {
+  explicit Template(const std::string& way = {}, std::uint32_t processes = 1024) {
     Spec spec = Jails::shell("");
     auto beside = std::filesystem::read_symlink("/proc/self/exe").parent_path();
     spec.binds = {{beside / "jail_template", "/opt/template"},
@@ -27,6 +27,7 @@ struct Template {
     spec.env.push_back("KEPT=yes");
     spec.parking = Parking::forkable;
     spec.channel = true;
+    spec.limits.processes = processes;
     auto launched = jails.launch(spec);
     REQUIRE_MESSAGE(launched.has_value(), launched.error().message);
     instance = std::move(*launched);
@@ -227,6 +228,25 @@ TEST_CASE("a template that breaks its side is given up, and nothing of its fork 
     CHECK(parked.jails.loop.run_until(parked.instance->exited(parked.jails.soon())).has_value());
     CHECK(parked.jails.run("exit 4").exit.code == 4);
   }
+}
+
+TEST_CASE("a template with as many processes below it as it may have ends, and its forks go on") {
+  NEEDS(jails_work);
+  Template parked({}, 16);
+  std::vector<std::unique_ptr<Instance>> forks;
+  while (forks.size() < 17) {
+    auto fork = parked.try_fork(Template::forked("sleep 600"));
+    if (!fork) break;
+    forks.push_back(std::move(*fork));
+  }
+  CHECK(forks.size() > 1);
+  CHECK(forks.size() < 17);
+  CHECK_FALSE(forks.front()->has_exited());
+  for (auto& fork : forks) {
+    fork->kill();
+    CHECK(parked.jails.loop.run_until(fork->exited(parked.jails.soon())).has_value());
+  }
+  CHECK(parked.jails.loop.run_until(parked.instance->exited(parked.jails.soon())).has_value());
 }
 
 TEST_CASE("many forks at one time, some of them killed while they are being made") {

@@ -288,7 +288,9 @@ ForkFailure Forking::run() {
       Part{"fork the template", &Forking::fork_guest},
   };
   for (const auto& part : parts) {
-    if (int error = (this->*part.run)(); error != 0) return {error, part.name};
+    if (int error = (this->*part.run)(); error != 0) {
+      return {error, part.name, part.run == &Forking::make_stage_one};
+    }
   }
   return {};
 }

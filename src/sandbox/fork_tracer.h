@@ -34,6 +34,8 @@ namespace mayfly::sandbox {
 struct ForkFailure {
   int error = 0;  // errno; 0: it worked
   const char* step = "";
+  // No other fork can be made either: the guest has as many processes below it as it may have.
+  bool of_guest = false;
 };
 
 // What a jail's first process after its init is called in it: stage 2 was before it.

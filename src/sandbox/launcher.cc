@@ -452,6 +452,8 @@ void LauncherLoop::on_gone(Jail& jail) {
   forget_parked(jail);
   if (Jail* host = find(jail.host); host != nullptr) {
     std::erase(host->parked, id);
+    // It would fail again and again: forks make theirs on demand, and say why.
+    if (jail.failure && !jail.ordered) host->keep_ready = 0;
     note_want(*host);
   }
   finish(jail, status, usage);

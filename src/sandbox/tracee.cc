@@ -202,9 +202,16 @@ int Tracee::call_to_clone(const CallRegisters& base, std::uint64_t deadline_ns,
                           std::uint64_t number, const std::array<std::uint64_t, 6>& arguments,
                           pid_t& made) {
   if (int error = write(again(base, number, arguments)); error != 0) return error;
-  if (int error = go_on(Until::event); error != 0) return error;
-  Stop stop = wait(deadline_ns);
-  // A clone that fails would run on: it is stopped by whatever comes next, and is then given up.
+  Stop stop;
+  do {
+    if (int error = go_on(Until::call); error != 0) return error;
+    stop = wait(deadline_ns);
+  } while (stop.kind == Stop::entry);
+  if (stop.kind == Stop::exit) {  // it made none
+    user_regs_struct after{};
+    if (::ptrace(PTRACE_GETREGS, pid_, nullptr, &after) != 0) return errno;
+    return static_cast<int>(-static_cast<std::int64_t>(after.rax));
+  }
   if (stop.kind != Stop::event) return stop.kind == Stop::none ? ETIMEDOUT : EPROTO;
   made = new_process();
   return 0;
