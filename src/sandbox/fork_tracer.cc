@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <bit>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
@@ -189,7 +190,7 @@ int Forking::with_descriptor(int number, const std::function<int(std::uint64_t)>
 
 int Forking::write_to_stage(const void* bytes, std::size_t size) {
   iovec here{const_cast<void*>(bytes), size};
-  iovec there{reinterpret_cast<void*>(scratch()), size};
+  iovec there{std::bit_cast<void*>(scratch()), size};
   bool written =
       ::process_vm_writev(one_->pid(), &here, 1, &there, 1, 0) == static_cast<ssize_t>(size);
   return written ? 0 : EFAULT;
@@ -331,7 +332,7 @@ int ForkTracer::check_instruction() const {
   std::uint64_t address = at_fork_.instruction() - 2;
   std::array<unsigned char, 2> bytes{};
   iovec here{bytes.data(), bytes.size()};
-  iovec there{reinterpret_cast<void*>(address), bytes.size()};
+  iovec there{std::bit_cast<void*>(address), bytes.size()};
   if (::process_vm_readv(guest_.pid(), &here, 1, &there, 1, 0) != 2) return EFAULT;
   if (bytes[0] != 0x0F || bytes[1] != 0x05) return EPROTO;
   io::Fd maps_fd(
