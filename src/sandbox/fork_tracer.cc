@@ -158,8 +158,8 @@ Forking::~Forking() {
 
 int Forking::make_stage_one() {
   pid_t made = -1;
-  if (int error = guest_.call_to_clone(at_fork_, no_deadline_ns, SYS_clone,
-                                       {CLONE_VM | CLONE_PARENT, 0, 0, 0, 0, 0}, made);
+  if (int error =
+          guest_.call_to_clone(at_fork_, SYS_clone, {CLONE_VM | CLONE_PARENT, 0, 0, 0, 0, 0}, made);
       error != 0) {
     return error;
   }
@@ -241,8 +241,7 @@ int Forking::drop_everything() {
 
 int Forking::make_stage_two() {
   pid_t made = -1;
-  if (int error =
-          one_->call_to_clone(at_fork_, no_deadline_ns, SYS_clone, {CLONE_VM, 0, 0, 0, 0, 0}, made);
+  if (int error = one_->call_to_clone(at_fork_, SYS_clone, {CLONE_VM, 0, 0, 0, 0, 0}, made);
       error != 0) {
     return error;
   }
@@ -258,9 +257,7 @@ int Forking::make_stage_two() {
 // With the arguments the guest gave: its C library expects their effects.
 int Forking::fork_guest() {
   pid_t made = -1;
-  if (int error =
-          two_->call_to_clone(at_fork_, no_deadline_ns, number_, at_fork_.arguments(), made);
-      error != 0) {
+  if (int error = two_->call_to_clone(at_fork_, number_, at_fork_.arguments(), made); error != 0) {
     return error;
   }
   Tracee environment(made);

@@ -198,21 +198,20 @@ int Tracee::call_before(std::uint64_t deadline_ns, std::uint64_t number,
   return write(again(own, unpack(own).orig_rax, own.arguments()));
 }
 
-int Tracee::call_to_clone(const CallRegisters& base, std::uint64_t deadline_ns,
-                          std::uint64_t number, const std::array<std::uint64_t, 6>& arguments,
-                          pid_t& made) {
+int Tracee::call_to_clone(const CallRegisters& base, std::uint64_t number,
+                          const std::array<std::uint64_t, 6>& arguments, pid_t& made) {
   if (int error = write(again(base, number, arguments)); error != 0) return error;
   Stop stop;
   do {
     if (int error = go_on(Until::call); error != 0) return error;
-    stop = wait(deadline_ns);
+    stop = wait(no_deadline_ns);
   } while (stop.kind == Stop::entry);
   if (stop.kind == Stop::exit) {  // it made none
     user_regs_struct after{};
     if (::ptrace(PTRACE_GETREGS, pid_, nullptr, &after) != 0) return errno;
     return static_cast<int>(-static_cast<std::int64_t>(after.rax));
   }
-  if (stop.kind != Stop::event) return stop.kind == Stop::none ? ETIMEDOUT : EPROTO;
+  if (stop.kind != Stop::event) return EPROTO;
   made = new_process();
   return 0;
 }
@@ -248,8 +247,8 @@ int Tracee::call_before(std::uint64_t, std::uint64_t, const std::array<std::uint
                         std::int64_t&) {
   return ENOSYS;
 }
-int Tracee::call_to_clone(const CallRegisters&, std::uint64_t, std::uint64_t,
-                          const std::array<std::uint64_t, 6>&, pid_t&) {
+int Tracee::call_to_clone(const CallRegisters&, std::uint64_t, const std::array<std::uint64_t, 6>&,
+                          pid_t&) {
   return ENOSYS;
 }
 int Tracee::finish_call() { return ENOSYS; }

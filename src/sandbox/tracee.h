@@ -57,7 +57,7 @@ class Tracee {
            const std::array<std::uint64_t, 6>& arguments, std::int64_t& result);
   // The same for a call that makes a process; `made` begins stopped, and so does the tracee stop:
   // inside the call, of which finish_call() is the end.
-  int call_to_clone(const CallRegisters& base, std::uint64_t deadline_ns, std::uint64_t number,
+  int call_to_clone(const CallRegisters& base, std::uint64_t number,
                     const std::array<std::uint64_t, 6>& arguments, pid_t& made);
   int finish_call();
   // Of a tracee at the entry of a system call: it does another one first, and then stands before
