@@ -33,9 +33,10 @@ std::string frame(guest::FrameType type, std::uint32_t flags, std::uint32_t sequ
   return std::string(reinterpret_cast<const char*>(head.data()), sizeof head).append(body);
 }
 
-// What wakes for events, the answers' pipe, and the memory with the events (io/record_ring.h).
-std::array<int, 3> receive_pipes(int socket) {
-  std::array<int, 3> out{-1, -1, -1};
+// What wakes for events, the answers' pipe, the memory with the events (io/record_ring.h), and that
+// for answers (io/byte_ring.h), which this guest does not use: it answers many with one write.
+std::array<int, 4> receive_pipes(int socket) {
+  std::array<int, 4> out{-1, -1, -1, -1};
   char byte = 0;
   iovec part{&byte, 1};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof out)> control{};

@@ -46,6 +46,7 @@ const wallClock = Date.now;
 let begin = 0; // [begin, end) of input is received and not yet used
 let end = 0;
 let sequence = 0;
+let streams = false; // the event under way: its last frame must not overtake those before
 let native = null; // with pipes: fork.node, whose read() waits for events in memory
 const state = new Int32Array(new ArrayBuffer(8)); // of native.serve: at work; to be called again
 let held = false; // what the last call wrote may lie unread: no event ahead is taken
@@ -226,6 +227,7 @@ function receive() {
   received = now();
   held = false;
   sequence = frame.readUInt32LE(at + 8);
+  streams = false;
   return readEvent(frame, at, size);
 }
 
@@ -264,7 +266,8 @@ function send(type, label = '', body = '') {
   const named = answers || type === STREAM || type === STREAM_END;
   // READY: it can open pipes and map memory.
   view.setUint32(8, named ? sequence : type === READY ? 2 : 0, true);
-  if (native !== null && answers && fits) {
+  if (type === STREAM) streams = true;
+  if (native !== null && answers && fits && !streams) {
     view.setUint32(4, type + micros * 256, true);
     const unread = native.answer(to, start + bodyBytes);
     if (unread < 0) process.exit(0); // the host has gone

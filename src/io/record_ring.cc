@@ -6,6 +6,8 @@
 
 #include <cstring>
 
+#include "io/shared_memory.h"
+
 namespace mayfly::io {
 namespace {
 
@@ -18,19 +20,11 @@ static_assert(std::atomic_ref<std::uint32_t>::is_always_lock_free);
 }  // namespace
 
 Result<RecordRing::Made> RecordRing::make() {
-  Fd memory(::memfd_create("events", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!memory) return fail_errno("memfd_create", errno);
-  if (::ftruncate(memory.get(), memory_bytes) != 0 ||
-      ::fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-    return fail_errno("memory for events", errno);
-  }
   TRY_ASSIGN(auto pipe, make_pipe());
   if (::fcntl(pipe.write_end.get(), F_SETFL, O_NONBLOCK) != 0) return fail_errno("fcntl", errno);
-  void* mapped = ::mmap(nullptr, memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
-  if (mapped == MAP_FAILED) return fail_errno("mmap", errno);
-  std::unique_ptr<RecordRing> ring(
-      new RecordRing(static_cast<char*>(mapped), std::move(pipe.write_end)));
-  return Made{std::move(ring), std::move(memory), std::move(pipe.read_end)};
+  TRY_ASSIGN(auto shared, make_shared_memory("events", memory_bytes));
+  std::unique_ptr<RecordRing> ring(new RecordRing(shared.mapped, std::move(pipe.write_end)));
+  return Made{std::move(ring), std::move(shared.fd), std::move(pipe.read_end)};
 }
 
 RecordRing::~RecordRing() { ::munmap(memory_, memory_bytes); }

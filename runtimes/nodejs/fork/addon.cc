@@ -197,7 +197,8 @@ napi_value receive(napi_env env, napi_callback_info info) {
   napi_get_value_int32(env, argument, &socket);
   char byte = 0;
   iovec part{&byte, 1};
-  int ends[3] = {-1, -1, -1};  // what wakes for events; answers; memory with the events
+  // What wakes for events; answers; memory with the events; memory for answers.
+  int ends[4] = {-1, -1, -1, -1};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof ends)];
   msghdr message{};
   message.msg_iov = &part;
@@ -211,7 +212,7 @@ napi_value receive(napi_env env, napi_callback_info info) {
   const cmsghdr* head = CMSG_FIRSTHDR(&message);
   if (got != 1 || head == nullptr || head->cmsg_len != CMSG_LEN(sizeof ends)) return text(env, "");
   std::memcpy(ends, CMSG_DATA(head), sizeof ends);
-  fork::require(fork::open_ring(ends[0], ends[2]), "memory for events");
+  fork::require(fork::open_rings(ends[0], ends[2], ends[3]), "memory for events");
   // Woken by the first of several events, this thread is not to run before the host has written the
   // others. What it starts is as ever.
   sched_param priority{};

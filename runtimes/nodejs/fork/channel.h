@@ -6,9 +6,9 @@
 
 namespace mayfly::fork {
 
-// Events come through this memory from here on; a byte through `bell` tells who waits of them.
-// Closes `memory`.
-bool open_ring(int bell, int memory);
+// Events come through the first memory from here on, where a byte through `bell` tells who waits of
+// them; answers may go through the second. Closes both.
+bool open_rings(int bell, int events, int answers);
 // Where the function put something other than our pipe in place, nobody can tell: unread.
 bool output_unread();
 

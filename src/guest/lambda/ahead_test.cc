@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "guest/lambda/errors.h"
 #include "guest/lambda/lean.h"
+#include "io/byte_ring.h"
 #include "io/record_ring.h"
 #include "sim/manual_clock.h"
 
@@ -30,6 +31,7 @@ std::string frame(std::uint32_t type, std::uint32_t sequence, const std::string&
 }
 constexpr std::uint32_t told = 0x44;    // RESPONSE, all output read
 constexpr std::uint32_t unread = 0xC4;  // RESPONSE, output unread
+const std::string notice = frame(14, 0, "");
 std::string answer(std::uint32_t sequence, const std::string& payload, std::uint32_t type = told) {
   return frame(type, sequence, std::string("\0\0", 2) + payload);
 }
@@ -42,6 +44,7 @@ struct House {
   io::Fd events;
   io::Fd answers;
   char* memory = nullptr;  // with events, where the guest maps it
+  char* mapped_answers = nullptr;
   std::unique_ptr<GuestChannel> channel;
   io::TaskScope tasks{loop};
   using Reply = std::optional<Result<InvokeReply>>;
@@ -57,6 +60,7 @@ struct House {
     loop.run_ready();
     loop.run_until(tasks.drain(no_deadline));
     if (memory != nullptr) ::munmap(memory, io::RecordRing::memory_bytes);
+    if (mapped_answers != nullptr) ::munmap(mapped_answers, io::ByteRing::memory_bytes);
   }
   House(const House&) = delete;
   House& operator=(const House&) = delete;
@@ -90,6 +94,16 @@ struct House {
     number(0) = next + 1;
     return out;
   }
+  std::atomic_ref<std::uint32_t> answer_number(std::size_t offset) const {
+    return std::atomic_ref(*reinterpret_cast<std::uint32_t*>(mapped_answers + offset));
+  }
+  // Whether the host waits, and is to be told.
+  bool put_answer(const std::string& bytes) const {
+    std::uint32_t tail = answer_number(0);
+    for (char byte : bytes) mapped_answers[4096 + tail++ % io::ByteRing::room] = byte;
+    answer_number(0) = tail;
+    return answer_number(128).exchange(0) != 0;
+  }
   void ready(std::uint32_t can_open) {
     say(socket, frame(1, can_open, ""));
     REQUIRE(loop.run_until(channel->wait_init(clock.mono() + 1s)));
@@ -97,7 +111,7 @@ struct House {
   void receive_pipes() {
     char byte = 0;
     iovec part{&byte, 1};
-    std::array<int, 3> got{-1, -1, -1};
+    std::array<int, 4> got{-1, -1, -1, -1};
     alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof got)> control{};
     msghdr message{};
     message.msg_iov = &part;
@@ -110,11 +124,13 @@ struct House {
     events = io::Fd(got[0]);
     answers = io::Fd(got[1]);
     if (got[2] < 0) return;
-    io::Fd fd(got[2]);
-    void* mapped = ::mmap(nullptr, io::RecordRing::memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-                          fd.get(), 0);
+    memory = map(io::Fd(got[2]), io::RecordRing::memory_bytes);
+    mapped_answers = map(io::Fd(got[3]), io::ByteRing::memory_bytes);
+  }
+  static char* map(const io::Fd& fd, std::size_t bytes) {
+    void* mapped = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
     REQUIRE(mapped != MAP_FAILED);
-    memory = static_cast<char*>(mapped);
+    return static_cast<char*>(mapped);
   }
   std::shared_ptr<Reply> begin(InvokeRequest request, Duration limit = 3s) {
     auto out = std::make_shared<Reply>();
@@ -293,6 +309,64 @@ TEST_CASE("events in memory: one byte for all of a turn, where the guest waits")
   auto b = house.take_up(2);
   REQUIRE(*b);
   CHECK((**b)->payload == "b");
+}
+
+TEST_CASE(
+    "answers in memory: a frame through the pipe where the host waits, and nothing after it") {
+  PipedHouse house(2);
+  for (std::string payload : {"2", "3", "4"}) CHECK(house.ahead(event(payload)) != 0);
+  CHECK(house.put_answer(answer(1, "a")));
+  CHECK_FALSE(house.put_answer(answer(2, "b")));
+  house.loop.run_ready();
+  CHECK_FALSE(*house.first);  // nobody has told
+  house.say(house.answers, notice);
+  REQUIRE(*house.first);
+  CHECK((**house.first)->payload == "a");
+  auto b = house.take_up(2);
+  REQUIRE(*b);
+  CHECK((**b)->payload == "b");
+  CHECK((**b)->output == Output::read);
+  // All was seen: the host waits again. What comes through the pipe still counts.
+  CHECK(house.put_answer(answer(3, "c")));
+  house.say(house.answers, answer(4, "d"));
+  for (std::uint32_t number : {3U, 4U}) {
+    auto reply = house.take_up(number);
+    REQUIRE(*reply);
+    CHECK((**reply)->payload == (number == 3 ? "c" : "d"));
+  }
+}
+
+TEST_CASE(
+    "an answer in memory that nobody told of counts before a timeout and before the guest's end") {
+  PipedHouse house(2);
+  house.put_answer(answer(1, "a"));
+  SUBCASE("timeout") {
+    house.clock.advance(4s);
+    house.loop.run_ready();
+  }
+  SUBCASE("end") {
+    house.socket.reset();
+    house.answers.reset();
+    house.loop.run_ready();
+  }
+  REQUIRE(*house.first);
+  REQUIRE(**house.first);
+  CHECK((**house.first)->payload == "a");
+}
+
+TEST_CASE("what is no answer that is due ends a channel, in memory as well") {
+  PipedHouse house(2);
+  CHECK(house.ahead(event("2")) == 2);
+  SUBCASE("an answer to what was not asked") { house.put_answer(answer(1, "a") + answer(7, "b")); }
+  SUBCASE("two answers") { house.put_answer(answer(1, "a") + answer(1, "b")); }
+  SUBCASE("another frame") { house.put_answer(notice); }
+  SUBCASE("a part of a stream") { house.put_answer(frame(8, 1, "x")); }
+  SUBCASE("more than there is room for") { house.answer_number(0) = io::ByteRing::room + 1; }
+  house.say(house.answers, notice);
+  auto second = house.take_up(2);
+  REQUIRE(*second);
+  CHECK((**second).error().kind == ErrorKind::corrupt);
+  CHECK_FALSE(house.channel->takes_ahead());
 }
 
 TEST_CASE("a guest that takes events that there are not is not believed any more") {

@@ -46,7 +46,7 @@ Result<FrameHead> parse_frame_head(std::string_view bytes) {
   auto type = get<std::uint8_t>(bytes, 4);
   head.type = static_cast<FrameType>(type & 0x3F);
   head.sequence = get<std::uint32_t>(bytes, 8);
-  bool known = head.type >= FrameType::ready && head.type <= FrameType::elsewhere;
+  bool known = head.type >= FrameType::ready && head.type <= FrameType::notice;
   bool answers = head.type == FrameType::response || head.type == FrameType::error;
   head.busy_micros = get<std::uint32_t>(bytes, 4) >> 8;
   if ((type & knows_output) != 0) {

@@ -45,14 +45,41 @@ void LeanChannel::fail_corrupt(std::string message) {
 }
 
 void LeanChannel::on_end() {
-  if (answers_) answers_->pull();
+  pull_answers();
   end(Error{ErrorKind::unavailable, "the guest process closed its channel", {}});
 }
 
 void LeanChannel::feed(FrameReader& frames, std::string_view bytes) {
   if (end_ && end_->kind == ErrorKind::corrupt) return;
-  auto fed = frames.feed(bytes, [this](const FrameReader::Frame& frame) { on_frame(frame); });
+  auto fed = frames.feed(bytes, [&](const FrameReader::Frame& frame) {
+    bool answers = frame.head.type == FrameType::response || frame.head.type == FrameType::error;
+    if (&frames == &mapped_frames_ && !answers)
+      return fail_corrupt("no answer, but in their memory");
+    on_frame(frame);
+  });
   if (!fed) end(std::move(fed).error());
+}
+
+void LeanChannel::take_answers() {
+  if (mapped_ == nullptr) return;
+  std::array<char, io::ByteRing::room> copy;
+  // Each time at least one answer of those that are due: a guest that goes on is not waited for.
+  std::size_t due = events_.size();
+  while (true) {
+    auto bytes = mapped_->take(copy);
+    if (bytes.empty() || due == 0) {
+      if (!bytes.empty() || !mapped_->sound()) fail_corrupt("the guest answers what nobody asked");
+      return;
+    }
+    feed(mapped_frames_, bytes);
+    --due;
+  }
+}
+
+// Reads what is there now, without waiting to be told.
+void LeanChannel::pull_answers() {
+  if (answers_) answers_->pull();
+  take_answers();
 }
 
 void LeanChannel::on_frame(const FrameReader::Frame& frame) {
@@ -61,6 +88,8 @@ void LeanChannel::on_frame(const FrameReader::Frame& frame) {
     case FrameType::init_error:
     case FrameType::parked: return on_init(frame);
     case FrameType::pipes: return on_pipes(frame);
+    case FrameType::notice:
+      return;  // what it tells of is looked for behind every frame of the pipe
     case FrameType::response:
     case FrameType::error:
     case FrameType::returned:
@@ -142,9 +171,12 @@ io::Task<Result<InitReply>> LeanChannel::wait_init(Deadline deadline) {
 Result<> LeanChannel::open_ring() {
   TRY_ASSIGN(auto events, io::RecordRing::make());
   TRY_ASSIGN(auto answers, io::make_pipe());
-  std::array<int, 3> theirs{events.bell.get(), answers.write_end.get(), events.memory.get()};
+  TRY_ASSIGN(auto mapped, io::ByteRing::make());
+  std::array<int, 4> theirs{events.bell.get(), answers.write_end.get(), events.memory.get(),
+                            mapped.memory.get()};
   TRY(io::send_descriptors(socket_->fd(), theirs));
   records_ = std::move(events.ring);
+  mapped_ = std::move(mapped.ring);
   answers_.emplace(loop_, std::move(answers.read_end), *this);
   return {};
 }
@@ -285,7 +317,7 @@ void LeanChannel::look_again() {
   recall();
   pulled_ = true;
   socket_->pull();
-  if (answers_) answers_->pull();
+  pull_answers();
 }
 
 bool LeanChannel::overdue(const Event& event, Deadline deadline) {

@@ -41,6 +41,7 @@
 //            2      …    reason why not; empty: the next message shall bring them
 //   RETURNED (guest → host)     empty: the event ahead is not taken, see below
 //   ELSEWHERE (host → guest, through the pipe)   empty: an INVOKE comes on descriptor 3
+//   NOTICE (guest → host, through the pipe)      empty: answers lie in memory
 //
 // A streamed answer takes the place of RESPONSE:
 //
@@ -77,9 +78,12 @@
 // the write end of a pipe for the guest's answers. Larger events go on over descriptor 3,
 // each announced by ELSEWHERE.
 //
-// A guest that can map memory gets three descriptors: a pipe's read end whose bytes mean nothing
-// but that there are events, the write end for its answers, and memory that holds the events
-// themselves (src/io/record_ring.h). All else is as with pipes.
+// A guest that can map memory gets four descriptors: a pipe's read end whose bytes mean nothing but
+// that there are events, the write end for its answers, memory that holds the events themselves
+// (src/io/record_ring.h), and memory for answers (src/io/byte_ring.h). RESPONSE and ERROR of calls
+// that stream nothing may lie there whole, with a NOTICE through the pipe when the host waits;
+// where they find no room, and for all other frames, the pipe is the way. All else is as with
+// pipes.
 //
 // Events ahead. The host may put further events into the pipe while one runs. The guest takes each
 // when it has answered the one before. Lines that lie unread in its pipes when it answers could not
@@ -111,6 +115,7 @@ enum class FrameType : std::uint8_t {
   pipes = 11,
   returned = 12,
   elsewhere = 13,  // of the host alone
+  notice = 14,
 };
 
 inline constexpr std::size_t frame_head_bytes = 12;

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "guest/lambda/errors.h"
 #include "guest/lambda/lean.h"
+#include "io/byte_ring.h"
 #include "io/duplex.h"
 #include "io/record_ring.h"
 
@@ -38,6 +39,7 @@ class LeanChannel final : public GuestChannel,
     bounds_ = bounds;
     socket_frames_.set_answer_max(bounds.whole);
     pipe_frames_.set_answer_max(bounds.whole);
+    mapped_frames_.set_answer_max(bounds.whole);
   }
   // Bytes are read when the loop tells of them, with one exception.
   bool answer_was_told() const override { return !pulled_; }
@@ -79,7 +81,12 @@ class LeanChannel final : public GuestChannel,
   };
 
   void on_bytes(std::string_view bytes) override { feed(socket_frames_, bytes); }
-  void on_pipe_bytes(std::string_view bytes) override { feed(pipe_frames_, bytes); }
+  void on_pipe_bytes(std::string_view bytes) override {
+    feed(pipe_frames_, bytes);
+    take_answers();
+  }
+  void take_answers();
+  void pull_answers();
   void on_end() override;
   void on_turn_end() override;
   void put_later(std::uint32_t sequence, std::string_view head, std::string_view payload);
@@ -119,8 +126,10 @@ class LeanChannel final : public GuestChannel,
   std::optional<io::Duplex> socket_;
   FrameReader socket_frames_;
   FrameReader pipe_frames_;
+  FrameReader mapped_frames_;
   std::unique_ptr<io::Records> records_;  // events, where the guest takes them so
   std::optional<io::PipeReader> answers_;
+  std::unique_ptr<io::ByteRing> mapped_;  // answers, where the guest puts them so
   std::optional<Result<InitReply>> init_;
   Waiting init_waiting_;
   Events events_;  // the one under way, and those ahead

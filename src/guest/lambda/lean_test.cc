@@ -216,7 +216,7 @@ TEST_CASE("a guest that goes, lies or stays silent is told apart") {
 }
 
 TEST_CASE("heads and labels that cannot be are corrupt") {
-  CHECK(!parse_frame_head(u32(0) + std::string("\x0e\0\0\0", 4) + u32(0)));
+  CHECK(!parse_frame_head(u32(0) + std::string("\x0f\0\0\0", 4) + u32(0)));
   CHECK(!parse_frame_head(u32(0) + std::string("\0\0\0\0", 4) + u32(0)));
   CHECK(!parse_frame_head(u32(0) + std::string("\x02\0\0\1", 4) + u32(0)));
   CHECK(parse_frame_head(u32(0) + std::string("\x04\1\0\1", 4) + u32(0))->busy_micros == 0x10001);
