@@ -7,16 +7,16 @@ set(MAYFLY_PROFILE use CACHE STRING "use, make or off")
 set(mayfly_profile_text ${PROJECT_SOURCE_DIR}/bench/call/warm.proftext)
 set(mayfly_profile ${CMAKE_BINARY_DIR}/warm.profdata)
 set(mayfly_profiled
-  base/allocate base/random
+  base/allocate base/packed_line base/random
   io/duplex io/fd io/http1 io/http1_plain io/http1_writer io/loop io/park io/pipes
-  io/record_ring io/send_now
+  io/byte_ring io/record_ring io/send_now
   wire/json wire/sigv4 wire/text wire/validate wire/value wire/protocol/codec wire/protocol/rest
   wire/protocol/scalar
   api/view api/lambda
   guard/guard guard/policy
   guest/lambda/frames guest/lambda/lean
   functions/model functions/registry
-  telemetry/log_codec telemetry/log_lines telemetry/log_packing telemetry/log_store
+  telemetry/log_codec telemetry/log_lines telemetry/log_store
   telemetry/metrics telemetry/telemetry
   invoke/admission invoke/environment invoke/environment_calls invoke/environment_log
   invoke/environment_shared invoke/invoker invoke/log_text invoke/meter invoke/pool

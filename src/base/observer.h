@@ -25,6 +25,7 @@ struct LogLine {
   WallTime time;
   std::string_view text;  // without the final newline
   bool platform = false;  // written by the platform: never dropped by the rate bound
+  bool packed = false;    // `text` is that of a PackedLine (base/packed_line.h)
 };
 
 struct InvocationStart {

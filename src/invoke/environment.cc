@@ -466,10 +466,7 @@ void Environment::write_start(const Request& request) {
                                   deps_.loop.clock().platform(), runnable_->tenant_id));
   }
   if (!runnable_->json_logs) {
-    std::string text;
-    text.reserve(128);
-    text.append("START RequestId: ").append(id).append(" Version: ").append(runnable_->version);
-    log_.platform(text);
+    log_.platform(start_line(id, runnable_->version), deps_.loop.clock().platform());
   } else if (shows_system_log(*runnable_, "INFO")) {
     log_.platform(start_event(id, runnable_->version, {}, deps_.loop.clock().platform(),
                               runnable_->tenant_id));
@@ -487,11 +484,8 @@ void Environment::write_end(Report& report) {
     extensions_->tell(report_logs_event(report, now), EventForm::logs);
   }
   if (!runnable_->json_logs) {
-    std::string text;
-    text.reserve(64);
-    text.append("END RequestId: ").append(report.request_id);
-    log_.platform(text, now);
-    log_.platform(report_text(report), now);
+    log_.platform(end_line(report.request_id), now);
+    log_.platform(report_line(report), now);
   } else if (shows_system_log(*runnable_, report.status == Status::success ? "INFO" : "WARN")) {
     log_.platform(report_json(report, now), now);
   }

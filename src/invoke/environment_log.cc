@@ -96,6 +96,11 @@ void EnvironmentLog::line(std::string_view text, WallTime time, Author author) {
     if (author != Author::platform) request_id = owner ? owner->request_id : std::string_view();
   }
   if (want_tail_) tail_.add_line(text);
+  tell(text, false, request_id, time, author);
+}
+
+void EnvironmentLog::tell(std::string_view text, bool packed, std::string_view request_id,
+                          WallTime time, Author author) {
   observer_.log_line({.scope = identity_.scope,
                       .instance = identity_.instance,
                       .function = identity_.function,
@@ -105,7 +110,8 @@ void EnvironmentLog::line(std::string_view text, WallTime time, Author author) {
                       .request_id = request_id,
                       .time = time,
                       .text = text,
-                      .platform = author == Author::platform});
+                      .platform = author == Author::platform,
+                      .packed = packed});
 }
 
 EnvironmentLog::Open* EnvironmentLog::owner_of(std::string_view text, Author author) {
@@ -183,6 +189,13 @@ void EnvironmentLog::platform(std::string_view text) { platform(text, loop_.cloc
 
 void EnvironmentLog::platform(std::string_view text, WallTime now) {
   line(text, now, Author::platform);
+}
+
+void EnvironmentLog::platform(const PackedLine& line, WallTime now) {
+  // Tails are of text.
+  bool wanted = want_tail_ || std::ranges::any_of(open_, &Open::want_tail);
+  if (wanted || !line.packed()) return platform(line.to_text(), now);
+  tell(line.bytes(), true, request_id_, now, Author::platform);
 }
 
 io::Task<void> EnvironmentLog::close() {

@@ -67,6 +67,7 @@ class EnvironmentLog {
   // A line of the platform itself, of now or of a platform time just read.
   void platform(std::string_view text);
   void platform(std::string_view text, WallTime now);
+  void platform(const PackedLine& line, WallTime now);
   // From now on what the function writes goes there, up to `most` bytes, instead of into the log;
   // null: into the log again. Answers whether something was left out.
   bool capture(std::string* into, std::size_t most);
@@ -97,6 +98,8 @@ class EnvironmentLog {
   };
   Open* owner_of(std::string_view text, Author author);
   void line(std::string_view text, WallTime time, Author author);
+  void tell(std::string_view text, bool packed, std::string_view request_id, WallTime time,
+            Author author);
 
   io::Loop& loop_;
   Observer& observer_;

@@ -4,10 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
-#include <cstring>
 
 #include "wire/json.h"
 
@@ -206,58 +203,11 @@ std::int64_t billed_millis_of(const Report& report) {
   return report.restore_duration ? out + billed_millis(*report.restore_duration) : out;
 }
 
-// The part of a REPORT that holds numbers, each with at most 32 bytes of words around it.
-class Numbers {
- public:
-  void add(std::string_view text) {
-    std::memcpy(at_, text.data(), text.size());
-    at_ += text.size();
-  }
-  void add(std::string_view before, std::int64_t number, std::string_view after) {
-    add(before);
-    at_ = std::to_chars(at_, at_ + digits_max, number).ptr;
-    add(after);
-  }
-  // Milliseconds with two digits behind the point.
-  void add(std::string_view before, Duration time, std::string_view after) {
-    std::int64_t hundredths = (time.count() + 5'000) / 10'000;
-    add(before, hundredths / 100, ".");
-    auto behind = static_cast<int>(hundredths % 100);
-    *at_++ = static_cast<char>('0' + behind / 10);
-    *at_++ = static_cast<char>('0' + behind % 10);
-    add(after);
-  }
-  std::string_view text() const {
-    return {text_.data(), static_cast<std::size_t>(at_ - text_.data())};
-  }
-
- private:
-  static constexpr std::size_t digits_max = 20;
-  static constexpr std::size_t numbers_max = 4;
-  std::array<char, numbers_max*(digits_max + 2 + 32)> text_;
-  char* at_ = text_.data();
-};
-
 // Of the time from the environment's start to the answer.
 double init_share(const Report& report) {
   Duration init = report.init_duration.value_or(Duration::zero());
   Duration whole = init + report.duration;
   return whole > Duration::zero() ? millis(init) / millis(whole) : 0;
-}
-
-void append_usage(std::string& out, const Report& report) {
-  if (!report.usage) return;
-  const Usage& usage = *report.usage;
-  Numbers numbers;
-  auto count = [&numbers](std::string_view name, std::uint64_t number) {
-    numbers.add(name, static_cast<std::int64_t>(number), "\t");
-  };
-  if (usage.cpu) numbers.add("CPU: ", *usage.cpu, " ms\t");
-  if (usage.page_faults) count("Page Faults: ", *usage.page_faults);
-  count("Bytes In: ", usage.bytes_in);
-  count("Bytes Out: ", usage.bytes_out);
-  out.append(numbers.text());
-  if (report.init_duration) out += fmt::format("Init Share: {:.0f} %\t", 100 * init_share(report));
 }
 
 std::string usage_members(const Report& report) {
@@ -278,26 +228,61 @@ std::string tenant_member(std::string_view tenant_id) {
   return ",\"tenantId\":" + json_string(tenant_id);
 }
 
-std::string report_text(const Report& report) {
-  std::string out;
-  out.reserve(256);
-  out.append("REPORT RequestId: ").append(report.request_id);
-  Numbers numbers;
-  numbers.add("\tDuration: ", report.duration, " ms");
-  numbers.add("\tBilled Duration: ", billed_millis_of(report), " ms");
-  numbers.add("\tMemory Size: ", std::int64_t{report.memory_mb}, " MB");
-  numbers.add("\tMax Memory Used: ", std::int64_t{report.max_memory_used_mb}, " MB");
-  out.append(numbers.text());
-  if (report.init_duration) {
-    out += fmt::format("\tInit Duration: {:.2f} ms", millis(*report.init_duration));
+namespace {
+
+// From the unit of the memory used to the number of bytes in; false where that is not told.
+bool add_to_bytes_in(PackedLine& out, const Report& report) {
+  const auto& usage = report.usage;
+  bool usual = usage && !usage->cpu && !usage->page_faults && !report.init_duration &&
+               !report.restore_duration && report.status == Status::success;
+  if (usual) {  // it was over at once
+    out.phrase(Phrase::mb_bytes_in);
+    return true;
   }
+  out.text(" MB");
+  if (report.init_duration) out.text("\tInit Duration: ").millis(*report.init_duration).text(" ms");
   if (report.restore_duration) {
-    out += fmt::format("\tRestore Duration: {:.2f} ms\tBilled Restore Duration: {} ms",
-                       millis(*report.restore_duration), billed_millis(*report.restore_duration));
+    out.text("\tRestore Duration: ").millis(*report.restore_duration);
+    out.text(" ms\tBilled Restore Duration: ").number(billed_millis(*report.restore_duration));
+    out.text(" ms");
   }
-  if (report.status != Status::success) out += status_suffix(report.status, report.error_type);
-  out.push_back('\t');
-  append_usage(out, report);
+  out.text(status_suffix(report.status, report.error_type)).text("\t");
+  if (!usage) return false;
+  if (usage->cpu) out.text("CPU: ").millis(*usage->cpu).text(" ms\t");
+  if (usage->page_faults) {
+    out.text("Page Faults: ").number(static_cast<std::int64_t>(*usage->page_faults)).text("\t");
+  }
+  out.text("Bytes In: ");
+  return true;
+}
+
+}  // namespace
+
+PackedLine start_line(std::string_view request_id, std::string_view version) {
+  PackedLine out;
+  out.phrase(Phrase::start).id(request_id);
+  if (version == "$LATEST") return out.phrase(Phrase::version_latest);
+  return out.text(" Version: ").text(version);
+}
+
+PackedLine end_line(std::string_view request_id) {
+  PackedLine out;
+  return out.phrase(Phrase::end).id(request_id);
+}
+
+PackedLine report_line(const Report& report) {
+  PackedLine out;
+  out.phrase(Phrase::report).id(report.request_id);
+  out.phrase(Phrase::duration).millis(report.duration);
+  out.phrase(Phrase::ms_billed_duration).number(billed_millis_of(report));
+  out.phrase(Phrase::ms_memory_size).number(report.memory_mb);
+  out.phrase(Phrase::mb_max_memory_used).number(report.max_memory_used_mb);
+  if (!add_to_bytes_in(out, report)) return out;
+  out.number(static_cast<std::int64_t>(report.usage->bytes_in)).phrase(Phrase::bytes_out);
+  out.number(static_cast<std::int64_t>(report.usage->bytes_out)).text("\t");
+  if (report.init_duration) {
+    out.text(fmt::format("Init Share: {:.0f} %\t", 100 * init_share(report)));
+  }
   return out;
 }
 

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "base/packed_line.h"
 
 namespace mayfly::invoke {
 
@@ -111,7 +112,10 @@ struct Report {
 // ,"tenantId":"…" of a platform record; nothing without one.
 std::string tenant_member(std::string_view tenant_id);
 
-std::string report_text(const Report& report);
+// START, END and REPORT, as text.
+PackedLine start_line(std::string_view request_id, std::string_view version);
+PackedLine end_line(std::string_view request_id);
+PackedLine report_line(const Report& report);
 std::string report_json(const Report& report, WallTime time);
 // "INIT_REPORT …" of a start that failed; `phase` is "init" or "invoke".
 std::string init_report_text(Duration duration, std::string_view phase, Status status,

@@ -125,12 +125,12 @@ TEST_CASE("report lines have the cloud's form") {
   report.duration = 128'830us;
   report.memory_mb = 128;
   report.max_memory_used_mb = 74;
-  CHECK(report_text(report) ==
+  CHECK(report_line(report).to_text() ==
         "REPORT RequestId: id\tDuration: 128.83 ms\tBilled Duration: 129 ms\tMemory Size: 128 "
         "MB\tMax Memory Used: 74 MB\t");
   report.init_duration = 166'620us;
   report.status = Status::timeout;
-  CHECK(report_text(report) ==
+  CHECK(report_line(report).to_text() ==
         "REPORT RequestId: id\tDuration: 128.83 ms\tBilled Duration: 129 ms\tMemory Size: 128 "
         "MB\tMax Memory Used: 74 MB\tInit Duration: 166.62 ms\tStatus: timeout\t");
   report.status = Status::error;
@@ -152,7 +152,7 @@ TEST_CASE("report lines of a restore have the cloud's form") {
   report.restore_duration = 398'970us;
   report.memory_mb = 3009;
   report.max_memory_used_mb = 173;
-  CHECK(report_text(report) ==
+  CHECK(report_line(report).to_text() ==
         "REPORT RequestId: id\tDuration: 2338.66 ms\tBilled Duration: 2738 ms\tMemory Size: 3009 "
         "MB\tMax Memory Used: 173 MB\tRestore Duration: 398.97 ms\tBilled Restore Duration: 399 "
         "ms\t");

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/observer.h"
+#include "base/packed_line.h"
 
 namespace mayfly::sim {
 
@@ -44,8 +45,9 @@ class RecordingObserver final : public Observer {
   int cold = 0;
 
   void log_line(const LogLine& line) override {
-    lines.push_back({std::string(line.stream), std::string(line.request_id), std::string(line.text),
-                     line.time, line.platform});
+    lines.push_back({std::string(line.stream), std::string(line.request_id),
+                     line.packed ? unpack_line(line.text) : std::string(line.text), line.time,
+                     line.platform});
   }
   void invocation_started(const InvocationStart& start) override {
     ++started;

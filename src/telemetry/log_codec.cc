@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "telemetry/log_packing.h"
+#include "base/packed_line.h"
 #include "wire/json.h"
 
 namespace mayfly::telemetry {
@@ -120,40 +120,34 @@ Result<LogStream> decode_stream(std::string_view key, std::string_view value, st
 
 namespace {
 
-// What a message becomes, behind its place; answers whether it is packed.
-bool append_message(std::string& payload, std::string_view message) {
-  if (pack_line(payload, message)) return true;
-  payload += message;
-  return false;
-}
-
 void set_length(std::string& payload, std::size_t at, std::size_t size, bool packed) {
   put_little_endian(payload.data() + at, size | (packed ? packed_flag : 0), length_bytes);
 }
 
 }  // namespace
 
-std::string encode_event(std::int64_t ingested_ms, std::string_view message) {
+std::string encode_event(std::int64_t ingested_ms, std::string_view message, bool packed) {
   std::string payload;
   payload.reserve(head_bytes + message.size());
   payload.resize(head_bytes);
   put_little_endian(payload.data(), static_cast<std::uint64_t>(ingested_ms), several_at);
-  if (append_message(payload, message)) payload[several_at] = one_packed;
+  if (packed) payload[several_at] = one_packed;
+  payload += message;
   return payload;
 }
 
-void append_event(std::string& payload, std::string_view message) {
+void append_event(std::string& payload, std::string_view message, bool packed) {
   if (payload[several_at] != several) {
-    bool packed = payload[several_at] == one_packed;
+    bool first_packed = payload[several_at] == one_packed;
     std::size_t size = payload.size() - head_bytes;
     payload.insert(head_bytes, length_bytes, '\0');
-    set_length(payload, head_bytes, size, packed);
+    set_length(payload, head_bytes, size, first_packed);
     payload[several_at] = several;
   }
   std::size_t at = payload.size();
   payload.append(length_bytes, '\0');
-  bool packed = append_message(payload, message);
-  set_length(payload, at, payload.size() - at - length_bytes, packed);
+  set_length(payload, at, message.size(), packed);
+  payload += message;
 }
 
 std::int64_t ingested_of(std::string_view payload) {

@@ -7,7 +7,7 @@
 // Payload of an entry that holds one event:
 //   offset  size  content
 //   0       7     ingestion time, ms since the epoch, little endian
-//   7       1     0; 2 where the message is packed (log_packing.h)
+//   7       1     0; 2 where the message is packed (base/packed_line.h)
 //   8       …     the message, UTF-8
 //
 // Payload of an entry that holds several events of one stream and one millisecond (rows, their
@@ -38,9 +38,10 @@ Result<LogStream> decode_stream(std::string_view key, std::string_view value, st
 
 inline constexpr std::size_t entry_events_max = 4'096;
 
-std::string encode_event(std::int64_t ingested_ms, std::string_view message);
+// `packed`: the message is that of a PackedLine.
+std::string encode_event(std::int64_t ingested_ms, std::string_view message, bool packed = false);
 // Adds a further event to what encode_event() made. Those of one payload share their times.
-void append_event(std::string& payload, std::string_view message);
+void append_event(std::string& payload, std::string_view message, bool packed = false);
 std::int64_t ingested_of(std::string_view payload);
 // Its events, in the order of arrival.
 std::vector<LogEvent> decode_events(store::Entry entry);

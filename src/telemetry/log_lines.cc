@@ -25,11 +25,11 @@ void LogStore::add_line(const LogLine& line) {
   }
   // A line beyond the size of an event goes on in the next.
   constexpr std::size_t most = limits::log_event_bytes - limits::log_event_overhead_bytes;
-  std::string_view rest = line.text;
+  std::string_view rest = line.text;  // one that is packed is far shorter
   // The platform speaks of this moment.
   std::int64_t now = line.platform ? epoch_millis(line.time) : now_ms();
   do {
-    push(line.scope, line.group, line.stream, line.time, now, rest.substr(0, most));
+    push(line.scope, line.group, line.stream, line.time, now, rest.substr(0, most), line.packed);
     rest.remove_prefix(std::min(rest.size(), most));
   } while (!rest.empty());
 }
@@ -78,7 +78,7 @@ void LogStore::notice(const InstanceId& instance) {
   auto text = fmt::format("[platform] {} lines were dropped: more than {} bytes of log per second",
                           meter.dropped, settings_.instance_bytes_per_second);
   meter.dropped = 0;
-  push(meter.scope, meter.group, meter.stream, loop_.clock().platform(), now_ms(), text);
+  push(meter.scope, meter.group, meter.stream, loop_.clock().platform(), now_ms(), text, false);
 }
 
 void LogStore::prune_meters() {
@@ -128,7 +128,7 @@ void LogStore::forget_targets() {
 }
 
 void LogStore::push(const Scope& scope, std::string_view group, std::string_view stream,
-                    WallTime time, std::int64_t now, std::string_view text) {
+                    WallTime time, std::int64_t now, std::string_view text, bool packed) {
   std::int64_t time_ms = epoch_millis(time);
   Target& target = target_of(scope, group, stream, now);
   touch(*target.stream, time_ms, now);
@@ -138,7 +138,7 @@ void LogStore::push(const Scope& scope, std::string_view group, std::string_view
     if (entry.time_ms == time_ms && lines < entry_events_max &&
         entry.payload.size() + text.size() < entry_bytes_max && ingested_of(entry.payload) == now) {
       pending_bytes_ -= entry.payload.size();
-      append_event(entry.payload, text);
+      append_event(entry.payload, text, packed);
       pending_bytes_ += entry.payload.size();
       ++lines;
       return;
@@ -149,7 +149,7 @@ void LogStore::push(const Scope& scope, std::string_view group, std::string_view
   }
   target.entry = taken_ + pending_.size();
   pending_.push_back(
-      {.entry = {target.log, target.stream->name, time_ms, encode_event(now, text)}});
+      {.entry = {target.log, target.stream->name, time_ms, encode_event(now, text, packed)}});
   pending_bytes_ += pending_.back().entry.payload.size();
   plan_flush();
 }

@@ -160,7 +160,7 @@ class LogStore {
   void plan_record(Target& target, std::int64_t due_ms);
   // `now` by platform time.
   void push(const Scope& scope, std::string_view group, std::string_view stream, WallTime time,
-            std::int64_t now, std::string_view text);
+            std::int64_t now, std::string_view text, bool packed);
   void plan_flush();
   io::Task<void> flush();
   std::size_t take_pending(store::Batch& batch);

@@ -2,6 +2,8 @@
 
 #include <fstream>
 
+#include "base/packed_line.h"
+
 namespace mayfly::telemetry {
 namespace {
 
@@ -110,7 +112,8 @@ Telemetry::Telemetry(LogStore& logs, Registry& registry)
 
 void Telemetry::log_line(const LogLine& line) {
   log_lines_.add();
-  log_bytes_.add(static_cast<double>(line.text.size()));
+  std::size_t bytes = line.packed ? unpacked_size(line.text) : line.text.size();
+  log_bytes_.add(static_cast<double>(bytes));
   logs_.add_line(line);
 }
 
