@@ -4,6 +4,7 @@
 // The functions of fs are taken before the function's code can replace them.
 
 const { read, readSync, writeSync } = require('fs');
+const { written } = require('./log.js');
 
 let socket = 3;
 let from = socket; // events
@@ -139,7 +140,7 @@ function openPipes() {
   const ends = native.receive(socket);
   if (ends === '') process.exit(0); // the host has gone
   [from, to] = ends.split(' ').map(Number);
-  native.serve(serveNext, state, input, output);
+  native.serve(serveNext, state, written, input, output);
 }
 
 let takeNext = null;

@@ -37,6 +37,8 @@ let threshold = levels.TRACE;
 let frameFd = Number.NaN;
 let framed = false;
 let tenant; // of the event under way
+// 1: framed records were written that may lie unread. Nobody else knows of the descriptor.
+const written = new Int32Array(new ArrayBuffer(4));
 
 // Takes format, level and descriptor from the environment.
 function configure(env) {
@@ -75,6 +77,7 @@ function jsonRecord(level, time, params) {
 }
 
 function writeAll(bytes) {
+  written[0] = 1;
   let done = 0;
   while (done < bytes.length) {
     try {
@@ -127,6 +130,7 @@ function error(title, value) {
 }
 
 module.exports = {
+  written,
   configure,
   patchConsole,
   error,

@@ -21,6 +21,7 @@ def in_order(guest):
         sequence, kind, _, body = guest.numbered()
         assert (sequence, kind, json.loads(body)) == (number + 1, RESPONSE, number), body
         assert guest.unread is False
+    assert guest.in_memory == (8 if guest.maps else 0)
 
 
 def busy_time(guest):

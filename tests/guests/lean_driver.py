@@ -15,9 +15,10 @@ import time
 
 READY, INIT_ERROR, INVOKE, RESPONSE, ERROR = 1, 2, 3, 4, 5
 STREAM, PART, STREAM_END, CREDIT = 7, 8, 9, 10
-PIPES, RETURNED, ELSEWHERE = 11, 12, 13
+PIPES, RETURNED, ELSEWHERE, NOTICE = 11, 12, 13, 14
 WINDOW = 64 * 1024
 RECORD_MAX = 4096
+ANSWERS_ROOM = 16 * 1024
 SLOTS = 16
 HEAD = struct.Struct("<IB3xI")
 
@@ -211,6 +212,39 @@ class Ring:
         os.close(self._bell)
 
 
+class Answers:
+    """Answers in memory (src/io/byte_ring.h)."""
+
+    def __init__(self):
+        self.memory = os.memfd_create("answers")
+        os.ftruncate(self.memory, RECORD_MAX + ANSWERS_ROOM)
+        self._bytes = mmap.mmap(self.memory, RECORD_MAX + ANSWERS_ROOM)
+        self._head = 0
+        self._number(128, 1)
+
+    def _number(self, at, value=None):
+        if value is not None:
+            struct.pack_into("<I", self._bytes, at, value)
+        return struct.unpack_from("<I", self._bytes, at)[0]
+
+    def _take(self):
+        tail = self._number(0)
+        assert (tail - self._head) % 2**32 <= ANSWERS_ROOM, (tail, self._head)
+        at = [RECORD_MAX + n % ANSWERS_ROOM for n in range(self._head, tail)]
+        self._head = tail
+        self._number(64, tail)
+        return bytes(self._bytes[i] for i in at)
+
+    def take(self):
+        """What is there; where nothing is, the guest tells of what comes next."""
+        got = self._take()
+        if not got:
+            self._number(128, 1)
+            time.sleep(0)  # a system call: what was written is seen before what follows is read
+            got = self._take()
+        return got
+
+
 class Pipe:
     """Events in a pipe of records."""
 
@@ -238,7 +272,10 @@ class PipedGuest(Guest):
     maps = False  # it can map memory
     refusal = None  # why it opened none
     unread = None  # what the last answer said of its output
+    in_memory = 0  # answers that came so
     _pipe = None
+    _mapped = None
+    _taken = b""
 
     def raw_frame(self):
         if not self._pipe:
@@ -267,7 +304,8 @@ class PipedGuest(Guest):
         fcntl.fcntl(self._answers, fcntl.F_SETFL, os.O_NONBLOCK)
         theirs = [self._pipe.theirs, answers]
         if isinstance(self._pipe, Ring):
-            theirs.append(self._pipe.memory)
+            self._mapped = Answers()
+            theirs += [self._pipe.memory, self._mapped.memory]
         socket.send_fds(self.socket, [b"\0"], theirs)
         for fd in theirs:
             os.close(fd)
@@ -301,13 +339,25 @@ class PipedGuest(Guest):
             data += got
         return data
 
+    def _mapped_piece(self, size):
+        assert len(self._taken) >= size, "a frame in memory is whole"
+        piece, self._taken = self._taken[:size], self._taken[size:]
+        return piece
+
     def numbered(self):
-        """(sequence, kind, label, rest) of the next frame in the pipe."""
-        head = self._piece(HEAD.size)
+        """(sequence, kind, label, rest) of the next frame, in memory or in the pipe."""
+        if self._mapped:
+            self._taken += self._mapped.take()
+        piece = self._mapped_piece if self._taken else self._piece
+        self.in_memory += 1 if self._taken else 0
+        head = piece(HEAD.size)
         length, kind, sequence = HEAD.unpack(head)
+        if kind == NOTICE:
+            assert piece == self._piece and length == 0
+            return self.numbered()
         self.busy_micros = int.from_bytes(head[5:8], "little")
         self.unread = {0x40: False, 0xC0: True}.get(kind & 0xC0)
-        body = self._piece(length)
+        body = piece(length)
         if kind & 0x3F in (RETURNED, PART, STREAM_END):
             return sequence, kind & 0x3F, "", body
         label = struct.unpack_from("<H", body)[0]

@@ -15,12 +15,14 @@
 //   complete()          … does what it says, before any code of the function
 // and, of the channel's pipes (channel.js):
 //   receive(3)          the two descriptors that come over the socket, "7 8", with memory that
-//                       read(7, …) takes events from; empty: its peer ended
+//                       read(7, …) takes events from and memory that answer(8, …) writes to;
+//                       empty: its peer ended
 //   tellStacks()        from here on a signal has the stack written to standard error
 //   unread()            whether something in the pipes of output and log has not been read
-//   serve(next, state, input, output)
+//   serve(next, state, written, input, output)
 //                       what the three below work with: the function that takes one event, two
-//                       numbers (whether it is at work; whether it is to be called again), buffers
+//                       numbers (whether it is at work; whether it is to be called again), one
+//                       more (whether framed records may lie unread), buffers
 //   again()             has `next` called in the next turn of the event loop; or in the same turn,
 //                       behind the one at work, where state[1] is set and nothing else is alive
 //   read(7, offset)     reads into `input`: bytes; 0: the host has gone

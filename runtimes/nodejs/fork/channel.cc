@@ -1,6 +1,7 @@
 #include "channel.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -26,6 +27,7 @@ constexpr int events_per_turn = 16;
 
 // Of the answer's head (channel.js).
 constexpr std::size_t head_flags_at = 4;
+constexpr int framed_descriptor = 4;
 constexpr unsigned char knows_output = 0x40;
 constexpr unsigned char something_unread = 0x80;
 
@@ -40,7 +42,8 @@ struct Service {
   napi_async_context context = nullptr;
   napi_ref self = nullptr;
   napi_ref next = nullptr;
-  std::int32_t* state = nullptr;  // whether `next` is at work; whether it is to be called again
+  std::int32_t* state = nullptr;    // whether `next` is at work; whether it is to be called again
+  std::int32_t* written = nullptr;  // whether framed records may lie unread
   Bytes input;
   Bytes output;
   uv_loop_t* loop = nullptr;
@@ -104,6 +107,15 @@ Bytes buffer_of(napi_env env, napi_value value) {
   napi_get_buffer_info(env, value, &data, &size);
   napi_create_reference(env, value, 1, &kept);
   return {static_cast<char*>(data), size};
+}
+
+// Of an Int32Array, which is kept.
+std::int32_t* numbers_of(napi_env env, napi_value value) {
+  void* data = nullptr;
+  napi_ref kept = nullptr;
+  napi_get_typedarray_info(env, value, nullptr, nullptr, &data, nullptr, nullptr);
+  napi_create_reference(env, value, 1, &kept);
+  return static_cast<std::int32_t*>(data);
 }
 
 bool lies_unread(int descriptor) {
@@ -237,24 +249,30 @@ bool write_all(int descriptor, const char* data, std::size_t left) {
 bool open_rings(int bell, int events, int memory) {
   ring = {map(events, ring_bytes), bell};
   answers = map(memory, answer_bytes_at + answer_room);
+  ::fcntl(framed_descriptor, F_SETFD, FD_CLOEXEC);
   return ring.memory != nullptr && answers != nullptr;
 }
 
-bool output_unread() { return lies_unread(STDOUT_FILENO) || lies_unread(4); }
+bool output_unread() {
+  if (lies_unread(STDOUT_FILENO)) return true;
+  if (service.written == nullptr) return lies_unread(framed_descriptor);
+  if (*service.written == 0) return false;
+  bool unread = lies_unread(framed_descriptor);
+  *service.written = unread ? 1 : 0;
+  return unread;
+}
 
 napi_value serve(napi_env env, napi_callback_info info) {
-  std::size_t count = 4;
-  napi_value arguments[4] = {};
+  std::size_t count = 5;
+  napi_value arguments[5] = {};
   napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
   service.env = env;
   napi_create_reference(env, arguments[0], 1, &service.next);
-  void* state = nullptr;
-  napi_ref kept = nullptr;
-  napi_get_typedarray_info(env, arguments[1], nullptr, nullptr, &state, nullptr, nullptr);
-  napi_create_reference(env, arguments[1], 1, &kept);
-  service.state = static_cast<std::int32_t*>(state);
-  service.input = buffer_of(env, arguments[2]);
-  service.output = buffer_of(env, arguments[3]);
+  service.state = numbers_of(env, arguments[1]);
+  service.written = numbers_of(env, arguments[2]);
+  *service.written = 1;  // of before
+  service.input = buffer_of(env, arguments[3]);
+  service.output = buffer_of(env, arguments[4]);
   napi_value self = nullptr;
   napi_value name = nullptr;
   napi_create_object(env, &self);
