@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Credentials of functions: each environment has its own, they are renewed before they expire, and
-what they no longer are worth is said by the server. Six and twelve hours go by on the moved clock."""
+"""Credentials of functions: each environment has its own, renewed before they expire, and
+what they no longer are worth the server says. Six and twelve hours go by on the moved clock."""
 import pathlib
 import sys
 
