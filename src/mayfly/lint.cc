@@ -326,6 +326,18 @@ void check_snap_start(Check& check) {
   }
 }
 
+// Open here by the first grant; URLs made since October 2025 need the second in the cloud.
+void check_url(Check& check) {
+  auto granted = [&](std::string_view action) {
+    return std::ranges::count(check.function.url_grants, action) > 0;
+  };
+  if (granted("lambda:InvokeFunctionUrl") && !granted("lambda:InvokeFunction")) {
+    check.breaks("url-grant",
+                 "its public URL has one grant; the cloud wants lambda:InvokeFunction with "
+                 "InvokedViaFunctionUrl, too");
+  }
+}
+
 }  // namespace
 
 std::vector<Finding> check(const Function& function, sys_days today) {
@@ -338,6 +350,7 @@ std::vector<Finding> check(const Function& function, sys_days today) {
   check_handler(check);
   check_package(check);
   check_snap_start(check);
+  check_url(check);
   auto tags = lint::check({Resource::Kind::function, function.name, function.where, function.tags});
   std::ranges::move(tags, std::back_inserter(check.findings));
   return std::move(check.findings);

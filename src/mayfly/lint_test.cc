@@ -214,6 +214,15 @@ TEST_CASE("web servers for the adapter") {
   CHECK(server("AWS_LAMBDA_EXEC_WRAPPER", "/var/task/wrap", "run.sh", 0) == "handler-missing");
 }
 
+TEST_CASE("public URLs with one grant of two") {
+  auto open = [](std::vector<std::string> grants) {
+    return with([&](auto& f) { f.url_grants = grants; });
+  };
+  CHECK(open({"lambda:InvokeFunctionUrl"}) == "url-grant");
+  CHECK(open({"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}) == "");
+  CHECK(open({"lambda:InvokeFunction"}) == "");
+}
+
 TEST_CASE("code that speaks to this server by name") {
   CHECK(with([](auto& f) { (*f.files)["a.js"].head = "fetch('http://localhost:4566/')"; }) ==
         "local-address");

@@ -162,6 +162,21 @@ class Lint(harness.Compat):
                            Environment=UNBOUND)
         self.assertEqual(sorted(self.lint(name)), ["handler-missing", "timeout-limit", "unbound"])
 
+    def test_a_public_url(self):
+        client = self.client()
+        name = self.create(runtime="python3.13")
+        client.create_function_url_config(FunctionName=name, AuthType="NONE")
+        self.assertEqual(self.lint(name), [])
+        client.add_permission(FunctionName=name, StatementId="url", Principal="*",
+                              Action="lambda:InvokeFunctionUrl", FunctionUrlAuthType="NONE")
+        self.assertEqual(self.lint(name), ["url-grant"])
+        deployed = self.name()
+        self.addCleanup(harness.forget, client, deployed)
+        subprocess.run([harness.PROGRAM, "deploy", harness.ROOT / "examples/hello-url", "--name",
+                        deployed, "--url"], check=True, capture_output=True,
+                       env=harness.client_env(self.server.url))
+        self.assertNotIn("url-grant", self.lint(deployed))
+
     def test_a_folder_and_a_template(self):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder)
