@@ -156,7 +156,10 @@ Result<Identity> KeyGuard::open_session(const sigv4::Claim& claim) {
   if (!text) return invalid_token();
   auto token = wire::parse_json(*text);
   if (!token || token->string_or("k") != claim.access_key_id) return invalid_token();
-  if (from_epoch_millis(token->int_or("e", 0)) <= clock_.wall()) {
+  // By both times, whichever is further: a clock that was moved ages them as it ages environments,
+  // and one that stands still, or is not looked at any more, makes them last no longer.
+  if (from_epoch_millis(token->int_or("e", 0)) <= clock_.wall() ||
+      from_epoch_millis(token->int_or("p", 0)) <= clock_.platform()) {
     return refuse("ExpiredToken", "The security token included in the request is expired");
   }
   Identity known;
@@ -305,7 +308,8 @@ Credentials KeyGuard::issue_role_credentials(const AccountId& account, std::stri
                                          {"a", account.str()},
                                          {"r", role_arn},
                                          {"s", session_name},
-                                         {"e", epoch_millis(out.expires)}});
+                                         {"e", epoch_millis(out.expires)},
+                                         {"p", epoch_millis(clock_.platform() + lifetime)}});
   auto sealed = seal(server_key_, token.dump(), random_);
   // Without a token the credentials are of no use, and the caller's call says so by being refused.
   if (sealed) out.session_token = *std::move(sealed);

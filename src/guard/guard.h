@@ -119,7 +119,8 @@ class Guard {
   virtual Decision authorize(const Question& question) = 0;
   virtual void set_resource_policies(ResourcePolicies& policies) = 0;
   // Temporary credentials of a function's role: no storage needed (the secret and the token are
-  // derived from the server's key), valid across restarts until they expire.
+  // derived from the server's key), valid across restarts until they expire: when `lifetime` has
+  // passed by the machine's time or by platform time.
   virtual Credentials issue_role_credentials(const AccountId& account, std::string_view role_arn,
                                              std::string_view session_name, Duration lifetime) = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/movable_clock.h"
 #include "guard/seal.h"
 #include "sim/manual_clock.h"
 #include "sim/memory_store.h"
@@ -17,7 +18,8 @@ namespace {
 // Everything a test signs with; the clock stands at 2026-01-01T00:00:00Z.
 struct World {
   sim::ManualClock clock;
-  io::Loop loop{clock};
+  MovableClock platform{clock};
+  io::Loop loop{platform};
   sim::MemoryStore store{loop};
   SystemRandom random;
   std::optional<Credentials> root;
@@ -26,7 +28,7 @@ struct World {
   explicit World(bool dev = false) { open(dev); }
   void open(bool dev) {
     root.reset();
-    auto opened = loop.run_until(open_guard(store, clock, random, {dev}, &root));
+    auto opened = loop.run_until(open_guard(store, platform, random, {dev}, &root));
     REQUIRE(opened.has_value());
     guard = std::move(*opened);
   }
@@ -242,6 +244,26 @@ TEST_CASE("role credentials: bound to their key, until they expire, across resta
   Signed late;
   late.date = "20260101T010000Z";
   CHECK(code_of_signed(world, late, role) == "ExpiredToken");
+}
+
+TEST_CASE("role credentials expire by platform time, too, and last no longer where that stands") {
+  World world;
+  auto issue = [&] {
+    return world.guard->issue_role_credentials(
+        AccountId("123456789012"), "arn:aws:iam::123456789012:role/x", "s", std::chrono::hours(1));
+  };
+  Credentials first = issue();
+  world.platform.advance(std::chrono::minutes(59));
+  CHECK(code_of_signed(world, {}, first) == "");
+  Credentials second = issue();
+  world.platform.advance(std::chrono::minutes(1));
+  CHECK(code_of_signed(world, {}, first) == "ExpiredToken");
+  CHECK(code_of_signed(world, {}, second) == "");
+  world.platform.freeze();
+  world.clock.advance(std::chrono::hours(1));
+  Signed late;
+  late.date = "20260101T010000Z";
+  CHECK(code_of_signed(world, late, second) == "ExpiredToken");
 }
 
 TEST_CASE("the body's hash is asked for only where it is needed") {

@@ -107,8 +107,9 @@ class Environment {
   // A call that had run out of time has left the guest.
   std::function<void()> on_place_free;
   MonoTime idle_since{};
-  MonoTime retires = MonoTime::max();  // runs no event that comes later
-  bool spare = false;                  // started ahead of demand, and no caller has had it
+  MonoTime retires = MonoTime::max();           // runs no event that comes later
+  WallTime retires_platform = WallTime::max();  // the same by platform time: the pool sees to it
+  bool spare = false;                           // started ahead of demand, and no caller has had it
 
  private:
   // The Restore phase, of a fork of its version's snapshot (environment_restore.cc).

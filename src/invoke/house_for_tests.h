@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/movable_clock.h"
 #include "invoke/invoker.h"
 #include "sim/fake_sandbox.h"
 #include "sim/manual_clock.h"
@@ -15,7 +16,8 @@ using namespace std::chrono_literals;
 
 struct House {
   sim::ManualClock clock;
-  io::Loop loop{clock};
+  MovableClock platform{clock};
+  io::Loop loop{platform};
   SystemRandom random;
   sim::RecordingObserver observer;
   sim::FakeLauncher launcher{loop};
@@ -133,6 +135,11 @@ struct House {
   }
   void pass(Duration time) {
     clock.advance(time);
+    loop.run_ready();
+  }
+  // Platform time alone.
+  void move(Duration time) {
+    platform.advance(time);
     loop.run_ready();
   }
 

@@ -195,7 +195,10 @@ io::Task<Result<Lease>> Pool::wait(std::shared_ptr<const Runnable> runnable,
 
 void Pool::count(Environment* environment, std::uint64_t bytes) {
   Duration life = deps_.settings.environment_life;
-  environment->retires = deps_.loop.now() + life - life / 160 * static_cast<int>(counted_++ % 16);
+  life -= life / 160 * static_cast<int>(counted_++ % 16);
+  environment->retires = deps_.loop.now() + life;
+  environment->retires_platform = deps_.loop.clock().platform() + life;
+  arm_retirement(environment->retires_platform);
   live_.emplace(environment, bytes);
   taken_bytes_ += bytes;
   machine_.promise(bytes);
@@ -318,6 +321,8 @@ void Pool::refuse() {
   templates_.refuse();
   if (sweep_timer_) deps_.loop.cancel_timer(*sweep_timer_);
   sweep_timer_.reset();
+  if (retirement_timer_) deps_.loop.cancel_timer(*retirement_timer_);
+  retirement_timer_.reset();
   if (spare_timer_) deps_.loop.cancel_timer(*spare_timer_);
   spare_timer_.reset();
   if (hold_timer_) deps_.loop.cancel_timer(*hold_timer_);

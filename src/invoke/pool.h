@@ -233,6 +233,8 @@ class Pool {
   void refill_later(Duration wait);
   void refill();
   void arm_sweep(MonoTime at);
+  void arm_retirement(WallTime at);
+  void retire_aged();
   void sweep();
 
   // What an interpreter at rest takes, roughly, and what one that shares its template's memory
@@ -270,6 +272,7 @@ class Pool {
   std::size_t counted_ = 0;  // environments ever made
   bool closing_ = false;
   std::optional<io::Loop::TimerId> sweep_timer_;
+  std::optional<io::Loop::PlatformTimerId> retirement_timer_;
   std::optional<io::Loop::TimerId> hold_timer_;
   std::optional<io::Loop::TimerId> spare_timer_;
   std::vector<std::string> spares_due_;  // keys of groups to be looked at then

@@ -59,6 +59,30 @@ void Pool::sweep() {
   if (next != MonoTime::max()) arm_sweep(next);
 }
 
+// Platform time is looked at when it has come, and not with every call.
+void Pool::arm_retirement(WallTime at) {
+  if (closing_ || (retirement_timer_ && retirement_timer_->first <= at)) return;
+  if (retirement_timer_) deps_.loop.cancel_timer(*retirement_timer_);
+  retirement_timer_ = deps_.loop.add_platform_timer(at, [this] {
+    retirement_timer_.reset();
+    retire_aged();
+  });
+}
+
+void Pool::retire_aged() {
+  WallTime now = deps_.loop.clock().platform();
+  WallTime next = WallTime::max();
+  for (auto& [environment, bytes] : live_) {
+    if (environment->retires_platform <= now) {
+      environment->retires = std::min(environment->retires, deps_.loop.now());
+    } else {
+      next = std::min(next, environment->retires_platform);
+    }
+  }
+  if (next != WallTime::max()) arm_retirement(next);
+  sweep();
+}
+
 // A function that had no environment: how long nobody called it.
 void Pool::note_first_use(Group& group, MonoTime now) {
   MonoTime last = std::max(group.habits->last_use, group.pace.last_return);

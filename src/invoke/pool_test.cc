@@ -86,6 +86,39 @@ TEST_CASE("an environment is made anew after a bounded life, however steadily it
   CHECK(house.launcher.alive() == 1);
 }
 
+TEST_CASE("a clock that is moved ages environments, idle ones and those at work") {
+  House house;
+  Gate gate(house.loop);
+  house.settings.fork_environments = false;
+  house.settings.environment_life = std::chrono::hours(1);
+  house.start();
+  house.call(House::function());
+  house.move(std::chrono::minutes(50));
+  house.call(House::function());
+  CHECK(house.credentials_made == 1);
+  house.move(std::chrono::minutes(10));
+  CHECK(house.launcher.alive() == 0);  // nobody had to call
+  house.launcher.script.invoke = [&gate](sim::FakeInstance&, guest::InvokeRequest request,
+                                         Deadline) { return at_gate(gate, std::move(request)); };
+  auto at_work = house.begin(House::function(), House::request("r1"));
+  CHECK(house.credentials_made == 2);
+  house.move(std::chrono::hours(1));
+  CHECK(house.launcher.alive() == 1);
+  gate.lot.wake_all();
+  house.loop.run_ready();
+  REQUIRE(*at_work);
+  CHECK((*at_work)->has_value());
+  CHECK(house.launcher.alive() == 0);  // no other event for it
+  house.platform.freeze();
+  auto third = house.begin(House::function(), House::request("r2"));
+  gate.lot.wake_all();
+  house.loop.run_ready();
+  REQUIRE(*third);
+  CHECK(house.launcher.alive() == 1);
+  house.pass(std::chrono::hours(1));
+  CHECK(house.launcher.alive() == 0);  // by the machine's time, too
+}
+
 TEST_CASE("environments are reused, the latest first") {
   House house;
   Gate gate(house.loop);

@@ -45,9 +45,24 @@ Templates::Templates(const Deps& deps, LogBuffer& buffer, Adopt adopt)
       snapshot_made_(deps.loop),
       tasks_(deps.loop) {}
 
+// What a version's init keeps of its credentials, its forks go on with where the guest cannot renew
+// it (Node.js): a template and the last of its forks together end before those expire. A snapshot
+// is kept as the cloud keeps it: its guests renew theirs.
+bool Templates::is_young(const Entry& entry) const {
+  if (entry.kind != TemplateKind::function || entry.runnable->snap_start) return true;
+  Duration life = deps_.settings.environment_life / 2;
+  return deps_.loop.now() - entry.made_at < life &&
+         deps_.loop.clock().platform() - entry.made_platform < life;
+}
+
 bool Templates::is_ready(Entry& entry) {
   if (entry.state != Entry::State::ready) return false;
-  if (entry.made->parked()) return true;
+  if (entry.made->parked() && is_young(entry)) return true;
+  if (entry.made->parked()) {  // made anew by use, with fresh credentials
+    end(std::move(entry.made));
+    entry.state = Entry::State::waiting;
+    return false;
+  }
   // Its guest ended by itself: out of memory, say. Made anew by use, but not for ever.
   end(std::move(entry.made));
   entry.state = ++entry.failures < failures_max ? Entry::State::waiting : Entry::State::refused;
@@ -141,6 +156,8 @@ io::Task<Result<>> Templates::make(Entry& entry) {
   entry.made =
       std::make_shared<Template>(deps_, buffer_, entry.kind, entry.runnable, entry.runtime);
   auto made = entry.made;
+  entry.made_at = deps_.loop.now();
+  entry.made_platform = deps_.loop.clock().platform();
   CO_TRY(co_await made->park(deps_.loop.now() + limits::init_time));
   if (entry.kind == TemplateKind::generic) co_return Result<>{};
   CO_TRY_ASSIGN(auto environment, co_await prove(entry));

@@ -64,6 +64,8 @@ class Templates {
     sandbox::RuntimeChoice runtime;
     std::shared_ptr<Template> made;
     MonoTime used{};
+    MonoTime made_at{};
+    WallTime made_platform{};
     int failures = 0;
     std::optional<Result<Snapshot>> outcome = {};  // of the snapshot made last
   };
@@ -80,6 +82,7 @@ class Templates {
   void end(std::shared_ptr<Template> ended);
   io::Task<void> end_task(std::shared_ptr<Template> ended);
   bool is_ready(Entry& entry);
+  bool is_young(const Entry& entry) const;
 
   const Deps& deps_;
   LogBuffer& buffer_;

@@ -173,6 +173,25 @@ TEST_CASE("a template whose guest ended is made anew, but not for ever") {
   CHECK(made == 3);
 }
 
+TEST_CASE("a template lasts half as long as an environment, and is made anew by use") {
+  ForkingHouse house;
+  house.settings.environment_life = 4h;
+  house.start();
+  house.call(House::function());
+  auto first = house.template_of("hello");
+  REQUIRE(first);
+  house.move(119min);
+  house.call(House::function());
+  CHECK(house.template_of("hello") == first);
+  for (auto move : {1min, 120min}) {
+    house.move(move);
+    house.call(House::function());
+    house.loop.run_ready();
+  }
+  CHECK(first->exit.has_value());
+  CHECK(house.templates() == 2);  // again its own, and the generic one
+}
+
 TEST_CASE("templates keep within their memory, the least used one goes") {
   ForkingHouse house;
   house.launcher.memory_bytes = 40ull << 20;

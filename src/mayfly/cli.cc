@@ -99,7 +99,8 @@ void add_server(CLI::App& app, Given& given) {
       ->check(CLI::Range(0, 3600))
       ->capture_default_str();
   server->add_flag("--strict", options.strict,
-                   "refuse MAYFLY_UNBOUND: every function keeps the cloud's limits");
+                   "every function keeps the cloud's limits (MAYFLY_UNBOUND is refused), and a "
+                   "public URL needs both of its grants");
   server->add_flag("--strict-runtimes", options.strict_runtimes,
                    "refuse runtimes that are not exactly on this machine");
   server->add_option("--packs", options.packs_dir, "folder of the runtime bootstraps");

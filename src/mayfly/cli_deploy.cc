@@ -151,7 +151,16 @@ Result<> update_function(Client& client, const Project& project, const std::stri
   return {};
 }
 
-// A public address for the function; asked for again, it stays the same.
+// Which may be there already.
+Result<> grant(Client& client, const std::string& name, const Json& permission) {
+  const auto granted =
+      client.json({.method = "POST", .path = function_path(name) + "/policy"}, &permission);
+  if (granted || granted.error().kind == ErrorKind::conflict) return {};
+  return std::unexpected(granted.error());
+}
+
+// A public address for the function, with both grants that the cloud wants of one; asked for again,
+// it stays the same.
 Result<std::string> ensure_url(Client& client, const std::string& name, bool streams) {
   const auto path = fmt::format("/2021-10-31/functions/{}/url", wire::percent_encode(name));
   auto found = client.json({.path = path});
@@ -166,16 +175,18 @@ Result<std::string> ensure_url(Client& client, const std::string& name, bool str
     found = client.json({.method = "PUT", .path = path}, &body);
   }
   if (!found) return std::unexpected(found.error());
-  Json permission;
-  permission["StatementId"] = "FunctionURLAllowPublicAccess";
-  permission["Action"] = "lambda:InvokeFunctionUrl";
-  permission["Principal"] = "*";
-  permission["FunctionUrlAuthType"] = "NONE";
-  const auto granted =
-      client.json({.method = "POST", .path = function_path(name) + "/policy"}, &permission);
-  if (!granted && granted.error().kind != ErrorKind::conflict) {
-    return std::unexpected(granted.error());
-  }
+  Json call;
+  call["StatementId"] = "FunctionURLAllowPublicAccess";
+  call["Action"] = "lambda:InvokeFunctionUrl";
+  call["Principal"] = "*";
+  call["FunctionUrlAuthType"] = "NONE";
+  TRY(grant(client, name, call));
+  Json invoke;
+  invoke["StatementId"] = "FunctionURLInvokeAllowPublicAccess";
+  invoke["Action"] = "lambda:InvokeFunction";
+  invoke["Principal"] = "*";
+  invoke["InvokedViaFunctionUrl"] = true;
+  TRY(grant(client, name, invoke));
   return std::string(found->string_or("FunctionUrl"));
 }
 

@@ -75,6 +75,27 @@ std::string_view text_at(const Json& of, std::initializer_list<std::string_view>
   return found == nullptr ? std::string_view() : found->string_value();
 }
 
+// What of the two grants of the cloud a public URL of the function has; none where it has no such
+// URL.
+Result<std::vector<std::string>> url_grants(Client& client, const std::string& name) {
+  std::vector<std::string> out;
+  auto escaped = wire::percent_encode(name);
+  auto url = client.json({.path = fmt::format("/2021-10-31/functions/{}/url", escaped)});
+  if (!url && url.error().kind != ErrorKind::not_found) return std::unexpected(url.error());
+  if (!url || url->string_or("AuthType") != "NONE") return out;
+  auto held = client.json({.path = fmt::format("/2015-03-31/functions/{}/policy", escaped)});
+  if (!held && held.error().kind == ErrorKind::not_found) return out;
+  if (!held) return std::unexpected(held.error());
+  TRY_ASSIGN(const auto policy, wire::parse_json(held->string_or("Policy")));
+  const auto* statements = policy.find("Statement");
+  if (statements == nullptr || !statements->is_array()) return out;
+  for (const auto& one : *statements->as<wire::JsonArray>()) {
+    if (one.string_or("Effect") != "Allow" || one.string_or("Principal") != "*") continue;
+    out.emplace_back(one.string_or("Action"));
+  }
+  return out;
+}
+
 Result<lint::Function> of_server(Client& client, const std::string& name) {
   TRY_ASSIGN(
       const auto all,
@@ -112,6 +133,7 @@ Result<lint::Function> of_server(Client& client, const std::string& name) {
       out.tags[key] = value.string_value();
     }
   }
+  TRY_ASSIGN(out.url_grants, url_grants(client, name));
   std::string link(text_at(all, {"Code", "Location"}));
   auto path = link.find('/', link.find("://") + 3);
   if (path != std::string::npos) {

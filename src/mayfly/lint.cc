@@ -224,10 +224,27 @@ std::vector<std::string> handler_files(std::string_view runtime, std::string_vie
   return {};
 }
 
+// Made for the AWS Lambda Web Adapter, which is built in here and a layer in the cloud. True: its
+// handler is the script that the adapter starts.
+bool check_web_adapter(Check& check) {
+  const Function& function = check.function;
+  auto wrapper = function.environment.find("AWS_LAMBDA_EXEC_WRAPPER");
+  bool wrapped = wrapper != function.environment.end() && wrapper->second == "/opt/bootstrap";
+  bool settings = std::ranges::any_of(
+      function.environment, [](const auto& one) { return one.first.starts_with("AWS_LWA_"); });
+  if (!wrapped && !settings) return false;
+  if (function.layers.value_or(0) == 0) {
+    check.breaks("web-adapter",
+                 "it has no layer with the AWS Lambda Web Adapter, which the cloud does not bring");
+  }
+  return !function.files || function.files->contains(function.handler);
+}
+
 void check_handler(Check& check) {
   const Function& function = check.function;
   const std::string& runtime = function.runtime;
   if (function.image || runtime.empty()) return;
+  bool serves = check_web_adapter(check);
   if (is_custom(runtime)) {
     if (!function.files || function.layers.value_or(0) > 0) return;
     auto found = function.files->find(runtime == "go1.x" ? function.handler : "bootstrap");
@@ -238,6 +255,7 @@ void check_handler(Check& check) {
     }
     return;
   }
+  if (serves && !function.handler.empty()) return;
   if (function.handler.empty()) {
     check.breaks("handler-missing", "it names no handler");
     return;
@@ -308,6 +326,18 @@ void check_snap_start(Check& check) {
   }
 }
 
+// Open here by the first grant; URLs made since October 2025 need the second in the cloud.
+void check_url(Check& check) {
+  auto granted = [&](std::string_view action) {
+    return std::ranges::count(check.function.url_grants, action) > 0;
+  };
+  if (granted("lambda:InvokeFunctionUrl") && !granted("lambda:InvokeFunction")) {
+    check.breaks("url-grant",
+                 "its public URL has one grant; the cloud wants lambda:InvokeFunction with "
+                 "InvokedViaFunctionUrl, too");
+  }
+}
+
 }  // namespace
 
 std::vector<Finding> check(const Function& function, sys_days today) {
@@ -320,6 +350,7 @@ std::vector<Finding> check(const Function& function, sys_days today) {
   check_handler(check);
   check_package(check);
   check_snap_start(check);
+  check_url(check);
   auto tags = lint::check({Resource::Kind::function, function.name, function.where, function.tags});
   std::ranges::move(tags, std::back_inserter(check.findings));
   return std::move(check.findings);

@@ -36,7 +36,8 @@ struct Function {
   std::optional<std::size_t> layers = {};
   std::string description = {};
   bool snap_start = false;
-  bool image = false;  // PackageType Image: has neither runtime nor handler
+  std::vector<std::string> url_grants = {};  // actions that anyone may do by its public URL
+  bool image = false;                        // PackageType Image: has neither runtime nor handler
   std::optional<std::uint64_t> zip_bytes = {};
   std::optional<std::uint64_t> unzipped_bytes = {};
   std::optional<std::map<std::string, File>> files = {};  // of its package, with '/'

@@ -197,6 +197,32 @@ TEST_CASE("handlers that are not in the package") {
         }) == "");
 }
 
+TEST_CASE("web servers for the adapter") {
+  auto server = [](const char* variable, const char* value, const char* handler, auto layers) {
+    return with([&](auto& f) {
+      f.environment[variable] = value;
+      f.handler = handler;
+      f.layers = layers;
+      f.files = std::map<std::string, File>{{"run.sh", {.executable = true, .bytes = 1}}};
+    });
+  };
+  CHECK(server("AWS_LAMBDA_EXEC_WRAPPER", "/opt/bootstrap", "run.sh", 1) == "");
+  CHECK(server("AWS_LAMBDA_EXEC_WRAPPER", "/opt/bootstrap", "run.sh", std::nullopt) ==
+        "web-adapter");
+  CHECK(server("AWS_LWA_PORT", "80", "run.sh", 0) == "web-adapter");
+  CHECK(server("AWS_LWA_PORT", "80", "index.handler", 0) == "web-adapter handler-missing");
+  CHECK(server("AWS_LAMBDA_EXEC_WRAPPER", "/var/task/wrap", "run.sh", 0) == "handler-missing");
+}
+
+TEST_CASE("public URLs with one grant of two") {
+  auto open = [](std::vector<std::string> grants) {
+    return with([&](auto& f) { f.url_grants = grants; });
+  };
+  CHECK(open({"lambda:InvokeFunctionUrl"}) == "url-grant");
+  CHECK(open({"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}) == "");
+  CHECK(open({"lambda:InvokeFunction"}) == "");
+}
+
 TEST_CASE("code that speaks to this server by name") {
   CHECK(with([](auto& f) { (*f.files)["a.js"].head = "fetch('http://localhost:4566/')"; }) ==
         "local-address");

@@ -20,16 +20,20 @@ bool covers(std::string_view granted, std::string_view action) {
   return granted == action || granted == "lambda:*" || granted == "*";
 }
 
-// A public URL needs both grants of the cloud's console, to everyone: to call URLs of this kind,
-// and, since October 2025, to invoke by them. Policies written before have the first alone, and are
-// honoured as the cloud honours them.
-bool open_to_all(const std::vector<guard::PolicyStatement>& statements) {
-  return std::ranges::any_of(statements, [](const guard::PolicyStatement& one) {
-    return one.allow && one.principal == "*" && covers(one.action, "lambda:InvokeFunctionUrl") &&
+// Is everyone allowed to do this by a URL of AuthType NONE?
+bool is_open(const std::vector<guard::PolicyStatement>& statements, std::string_view action) {
+  return std::ranges::any_of(statements, [&](const guard::PolicyStatement& one) {
+    return one.allow && one.principal == "*" && covers(one.action, action) &&
            (one.function_url_auth_type.empty() || one.function_url_auth_type == "NONE") &&
            one.source_arn.empty() && one.source_account.empty() && one.principal_org_id.empty();
   });
 }
+
+constexpr std::string_view call_url = "lambda:InvokeFunctionUrl";
+// The second grant (developer guide, "Control access to Lambda function URLs"): URLs made since
+// October 2025 need it, older ones and the tools of their time do with the first. Asked for where
+// nothing may pass that the cloud would refuse.
+constexpr std::string_view invoke_by_url = "lambda:InvokeFunction";
 
 guard::SignedRequest signed_view(const RawRequest& request, std::string_view body_sha256) {
   guard::SignedRequest out;
@@ -62,21 +66,25 @@ std::string_view RawRequest::header(std::string_view lower_name) const {
 bool Service::url_allowed(const RawRequest& request, const FunctionRef& ref,
                           const functions::FunctionUrl& url, api::Caller& caller) {
   std::string arn = ref.arn();
+  bool strict = deps_.settings.strict;
   if (url.auth_type == "NONE") {
     caller.source_ip = request.source_ip;
-    return open_to_all(statements(arn));
+    auto granted = statements(arn);
+    return is_open(granted, call_url) && (!strict || is_open(granted, invoke_by_url));
   }
   std::string digest = store::sha256_hex(request.body);
   auto who = deps_.guard.authenticate(signed_view(request, digest));
   if (!who) return false;
   caller = std::move(*who);
   guard::Question question{.caller = caller,
-                           .action = "lambda:InvokeFunctionUrl",
+                           .action = call_url,
                            .resource = arn,
                            .resource_account = ref.scope.account,
                            .source_arn = {},
                            .function_url_auth_type = url.auth_type};
-  return deps_.guard.authorize(question).allowed;
+  if (!deps_.guard.authorize(question).allowed) return false;
+  question.action = invoke_by_url;
+  return !strict || deps_.guard.authorize(question).allowed;
 }
 
 io::Task<RawResponse> Service::serve_url(RawRequest request) {

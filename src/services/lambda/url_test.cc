@@ -119,6 +119,26 @@ TEST_CASE("a URL without grants is forbidden, with them it runs the function") {
   CHECK(header(answer, "content-type") == "application/json");
 }
 
+TEST_CASE("a strict server asks for both grants of a public URL") {
+  House house;
+  house.stop();
+  house.settings.strict = true;
+  house.start();
+  std::string host = with_url(house, open_url());
+  house.invoker.answer = answers("{}");
+  permit_everyone(house);
+  CHECK(serve(house, get(host)).status == 403);
+  model::AddPermissionRequest in;
+  in.set_function_name("f").set_statement_id("call").set_action("lambda:InvokeFunction");
+  in.set_principal("*").set_invoked_via_function_url(true);
+  house.done("AddPermission", in);
+  CHECK(serve(house, get(host)).status == 200);
+  model::RemovePermissionRequest gone;
+  gone.set_function_name("f").set_statement_id("url");
+  house.done("RemovePermission", gone);
+  CHECK(serve(house, get(host)).status == 403);
+}
+
 TEST_CASE("a URL for signed callers asks guard") {
   House house;
   model::CreateFunctionUrlConfigRequest in;

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Strict and unbound functions (docs/reference/limits.md), with boto3; mayfly lint beside them."""
+import http.client
 import json
 import pathlib
 import resource
 import subprocess
 import sys
 import tempfile
+import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import harness
@@ -120,6 +122,30 @@ class Strict(harness.Compat):
         self.assertIn("--strict", message)
 
 
+    def test_a_strict_server_asks_for_both_grants_of_a_url(self):
+        server = harness.Server("--strict")
+        self.addCleanup(server.stop)
+        client = harness.boto_client(server.url)
+        name = self.create(client=client)
+        host = urllib.parse.urlsplit(client.create_function_url_config(
+            FunctionName=name, AuthType="NONE")["FunctionUrl"]).netloc
+
+        def status():
+            wire = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+            self.addCleanup(wire.close)
+            wire.request("GET", "/", headers={"Host": host})
+            return wire.getresponse().status
+        self.assertEqual(status(), 403)
+        client.add_permission(FunctionName=name, StatementId="url", Principal="*",
+                              Action="lambda:InvokeFunctionUrl", FunctionUrlAuthType="NONE")
+        self.assertEqual(status(), 403)
+        known = client.meta.service_model.operation_model("AddPermission").input_shape.members
+        by_url = {"InvokedViaFunctionUrl": True} if "InvokedViaFunctionUrl" in known else {}
+        client.add_permission(FunctionName=name, StatementId="call", Principal="*",
+                              Action="lambda:InvokeFunction", **by_url)
+        self.assertEqual(status(), 200)
+
+
 class Lint(harness.Compat):
     def lint(self, what):
         run = subprocess.run([harness.PROGRAM, "lint", what, "--json"], capture_output=True,
@@ -135,6 +161,21 @@ class Lint(harness.Compat):
         name = self.create(runtime="python3.13", handler="other.handler", Timeout=1000,
                            Environment=UNBOUND)
         self.assertEqual(sorted(self.lint(name)), ["handler-missing", "timeout-limit", "unbound"])
+
+    def test_a_public_url(self):
+        client = self.client()
+        name = self.create(runtime="python3.13")
+        client.create_function_url_config(FunctionName=name, AuthType="NONE")
+        self.assertEqual(self.lint(name), [])
+        client.add_permission(FunctionName=name, StatementId="url", Principal="*",
+                              Action="lambda:InvokeFunctionUrl", FunctionUrlAuthType="NONE")
+        self.assertEqual(self.lint(name), ["url-grant"])
+        deployed = self.name()
+        self.addCleanup(harness.forget, client, deployed)
+        subprocess.run([harness.PROGRAM, "deploy", harness.ROOT / "examples/hello-url", "--name",
+                        deployed, "--url"], check=True, capture_output=True,
+                       env=harness.client_env(self.server.url))
+        self.assertNotIn("url-grant", self.lint(deployed))
 
     def test_a_folder_and_a_template(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -153,6 +194,9 @@ class Lint(harness.Compat):
                 "      Runtime: nodejs12.x\n      Handler: i.h\n      MemorySize: 64\n")
             self.assertEqual(sorted(self.lint(str(path / "template.yaml"))),
                              ["memory-limit", "runtime-deprecated"])
+
+    def test_the_example_of_a_web_server_lacks_the_adapter_alone(self):
+        self.assertEqual(self.lint(str(harness.ROOT / "examples/hello-web")), ["web-adapter"])
 
     def test_what_is_not_there(self):
         run = subprocess.run([harness.PROGRAM, "lint", "nobody", "--json"], capture_output=True,
