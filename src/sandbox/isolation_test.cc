@@ -112,6 +112,24 @@ TEST_CASE("no capabilities, no new privileges, a filter, and a user of its own")
   CHECK(has("Gid:\t990\t990\t990\t990"));
 }
 
+namespace {
+
+std::string status_line(int pid, std::string_view name) {
+  std::ifstream status(fmt::format("/proc/{}/status", pid));
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(name)) return line;
+  }
+  return "";
+}
+
+// Of an init that has its filter, which is the last thing it takes, some time after the program.
+std::string held_init_line(int init, std::string_view name) {
+  for (int i = 0; i < 5000 && status_line(init, "Seccomp:") != "Seccomp:\t2"; ++i) ::usleep(1000);
+  return status_line(init, name);
+}
+
+}  // namespace
+
 TEST_CASE("instances have different user ids outside") {
   NEEDS("a different user id per instance");
   Jails jails;
@@ -120,18 +138,44 @@ TEST_CASE("instances have different user ids outside") {
   for (int i = 0; i < 3; ++i) {
     auto instance = jails.launch(Jails::shell("sleep 100"));
     REQUIRE(instance.has_value());
-    std::ifstream status(fmt::format("/proc/{}/status", (*instance)->host_pid()));
-    for (std::string line; std::getline(status, line);) {
-      if (!line.starts_with("Uid:")) continue;
-      users.insert(line);
-      CHECK(line.find("\t19000000") != std::string::npos);
-    }
+    auto user = held_init_line((*instance)->host_pid(), "Uid:");
+    CHECK(user.find("\t19000000") != std::string::npos);
+    users.insert(user);
     running.push_back(std::move(*instance));
   }
   CHECK(users.size() == 3);
   for (auto& instance : running) {
     instance->kill();
     CHECK(jails.loop.run_until(instance->exited(jails.soon())).has_value());
+  }
+}
+
+TEST_CASE("the init of a running program holds no more than it") {
+  NEEDS("isolated processes and files");
+  Jails jails;
+  auto instance = jails.launch(Jails::shell("sleep 100"));
+  REQUIRE(instance.has_value());
+  int init = (*instance)->host_pid();
+  CHECK(held_init_line(init, "CapEff:") == "CapEff:\t0000000000000000");
+  CHECK(status_line(init, "CapBnd:") == "CapBnd:\t0000000000000000");
+  CHECK(status_line(init, "NoNewPrivs:") == "NoNewPrivs:\t1");
+  CHECK(open_descriptors(std::to_string(init)) == 1);  // that of its reports
+  (*instance)->kill();
+  CHECK(jails.loop.run_until((*instance)->exited(jails.soon())).has_value());
+}
+
+TEST_CASE("a jail made for another function's settings takes those of its own") {
+  NEEDS("isolated processes and files");
+  Jails jails;
+  for (unsigned i = 1; i <= 4; ++i) {
+    Spec spec = Jails::shell("ulimit -n; ulimit -Hn; stat -fc '%b %S' /tmp; echo $$; pwd");
+    spec.limits.files = 100 * i;
+    spec.limits.tmp_bytes = i * (16ull << 20);
+    spec.listen_ports.assign(1, static_cast<std::uint16_t>(9000 + i));
+    spec.cwd = i % 2 == 0 ? "/usr" : "/tmp";
+    auto run = jails.run(std::move(spec));
+    CHECK(run.output == fmt::format("{0}\n{0}\n{1} 4096\n2\n{2}\n", 100 * i, i * 4096,
+                                    i % 2 == 0 ? "/usr" : "/tmp"));
   }
 }
 

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
@@ -18,11 +19,15 @@
 #include "sandbox/companions.h"
 #include "sandbox/fork_host.h"
 #include "sandbox/protocol.h"
+#include "sandbox/ready_process.h"
 #include "sandbox/seccomp.h"
 #include "sandbox/specialise.h"
 
 namespace mayfly::sandbox {
 namespace {
+
+Outcome ready_the_program(Plan& plan);
+Outcome keep_ready_process(Plan& plan);
 
 constexpr std::array steps = {
     Step{"close the launcher's descriptors", close_inherited},
@@ -35,22 +40,38 @@ constexpr std::array steps = {
     Step{"change the root", pivot},
     Step{"make the root read-only", seal_root},
     Step{"start a session", new_session},
+    Step{"mount a /tmp of the usual size", mount_usual_tmp},
+    Step{"make the program's process", ready_the_program},
     // All above is done ahead of demand.
     Step{"receive the order", receive_order},
+    Step{"keep the program's process", keep_ready_process},
     Step{"attach binds", attach_binds},
     Step{"mount /tmp", mount_tmp},
     Step{"set the host name", set_host_name},
     Step{"allow nested jails a /proc", allow_nested_proc},
-    Step{"enter the user namespace", enter_user_namespace},
+    Step{"enter the user namespace", enter_user_namespace, Run::program_ahead},
     Step{"place descriptors", place_descriptors},
-    Step{"set resource limits", set_resource_limits},
-    Step{"become the sandbox user", become_user},
-    Step{"drop capabilities", drop_capabilities_of_init},
-    Step{"forbid new privileges", no_new_privileges},
-    Step{"enter the working directory", enter_working_directory},
-    Step{"filter system calls", filter_system_calls},
+    Step{"set resource limits", set_resource_limits, Run::program},
+    Step{"become the sandbox user", become_user, Run::program_ahead},
+    Step{"drop capabilities", drop_capabilities_of_init, Run::program_ahead},
+    Step{"forbid new privileges", no_new_privileges, Run::program_ahead},
+    Step{"enter the working directory", enter_working_directory, Run::program},
+    Step{"filter system calls", filter_system_calls, Run::program_ahead},
 };
 constexpr int exec_step = static_cast<int>(steps.size());
+
+Outcome ready_the_program(Plan& plan) {
+  if (auto made = make_ready_process(plan, steps); made.error != 0) return made;
+  rehearse_order();
+  touch_heap();
+  return {};
+}
+
+Outcome keep_ready_process(Plan& plan) {
+  bool plain = plan.spec.parking == Parking::none && plan.spec.companions.empty();
+  if (!plain) dismiss_ready_process(plan);
+  return {};
+}
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
   std::vector<char*> out;
@@ -97,24 +118,26 @@ int make_fork_socket(std::array<io::Fd, 2>& ends) {
 
 }  // namespace
 
-pid_t spawn(const std::vector<std::string>& argv, const std::vector<std::string>& env,
-            const std::function<int()>& prepare, int& error) {
+int execute(const std::vector<std::string>& argv, const std::vector<std::string>& env) {
   auto arguments = pointers(argv);
   auto variables = pointers(env);
-  static volatile int exec_error = 0;
-  exec_error = 0;
   sigset_t none;
   ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::execve(arguments[0], arguments.data(), variables.data());
+  return errno;
+}
+
+pid_t spawn(const std::vector<std::string>& argv, const std::vector<std::string>& env,
+            const std::function<int()>& prepare, int& error) {
+  static volatile int exec_error = 0;
+  exec_error = 0;
   // NOLINTBEGIN(*-unsafe-functions,*.vfork,*.Vfork): this process has one thread and does
   // nothing else meanwhile; posix_spawn has no place for what the child does before its exec.
   pid_t pid = ::vfork();
   if (pid == 0) {
     exec_error = prepare();
-    if (exec_error == 0) {
-      ::sigprocmask(SIG_SETMASK, &none, nullptr);
-      ::execve(arguments[0], arguments.data(), variables.data());
-      exec_error = errno;
-    }
+    if (exec_error == 0) exec_error = execute(argv, env);
     ::_exit(127);
   }
   // NOLINTEND(*-unsafe-functions,*.vfork,*.Vfork)
@@ -127,13 +150,19 @@ void send_report(int control, const Report& report, std::span<const int> fds) {
   send_message(control, bytes, {fds.begin(), fds.end()});
 }
 
-void run_steps(std::span<const Step> list, Plan& plan) {
+bool take_steps(std::span<const Step> list, Plan& plan, Run by) {
   for (std::size_t i = 0; i < list.size(); ++i) {
+    if (list[i].by != by && (by != Run::init || plan.ready != nullptr)) continue;
     Outcome outcome = list[i].run(plan);
     if (outcome.error == 0) continue;
     send_report(plan.control, {Report::failed, static_cast<int>(i), outcome.error, outcome.item});
-    ::_exit(1);
+    return false;
   }
+  return true;
+}
+
+void run_steps(std::span<const Step> list, Plan& plan) {
+  if (!take_steps(list, plan, Run::init)) ::_exit(1);
 }
 
 // What the server ignores (SIGPIPE, say) must not be ignored in the program, so that every action
@@ -161,12 +190,14 @@ namespace {
 
 char* heap_begin = nullptr;
 
-// What an init has of the launcher's heap: 90 KB that became its own when it wrote to them.
-void forget_heap() {
+void advise_heap(int advice) {
   if (heap_begin == nullptr) return;
   auto size = static_cast<std::size_t>(static_cast<char*>(::sbrk(0)) - heap_begin);
-  ::madvise(heap_begin, size, MADV_DONTNEED);
+  ::madvise(heap_begin, size, advice);
 }
+
+// What an init has of the launcher's heap: 90 KB that became its own when it wrote to them.
+void forget_heap() { advise_heap(MADV_DONTNEED); }
 
 }  // namespace
 
@@ -178,25 +209,62 @@ void note_heap() {
   }
 }
 
-// Nothing here allocates, or reads what was allocated before.
-void serve_as_init(pid_t program, int control) {
-  forget_heap();
+// Each first write to a page that is the launcher's as well stops for the page's copy.
+void touch_heap() { advise_heap(MADV_POPULATE_WRITE); }
+
+namespace {
+
+// Hands one signal on; the program's end is one as well.
+void take_signal(pid_t program, const timespec* patience) {
   sigset_t all;
   ::sigfillset(&all);
-  int status = 0;
-  while (!reap(program, status)) {
-    siginfo_t info{};
-    int number = ::sigwaitinfo(&all, &info);
-    if (number > 0 && number != SIGCHLD) ::kill(program, number);
-  }
+  siginfo_t info{};
+  int number = ::sigtimedwait(&all, &info, patience);
+  if (number > 0 && number != SIGCHLD) ::kill(program, number);
+}
+
+[[noreturn]] void end_with_program(int status, int control) {
   send_report(control, {Report::ended, status, 0, -1});
   ::_exit(0);
 }
+
+}  // namespace
+
+// Nothing here allocates, or reads what was allocated before.
+void serve_as_init(pid_t program, int control) {
+  forget_heap();
+  int status = 0;
+  while (!reap(program, status)) take_signal(program, nullptr);
+  end_with_program(status, control);
+}
+
+namespace {
+
+// The first answer of a program mostly comes within this time, and has the processors until then.
+constexpr timespec patience{0, 3'000'000};
+
+// What its program is held by, from before its first instruction, the init is in the end.
+[[noreturn]] void serve_ready_program(Plan& plan) {
+  pid_t program = start_ready_process(plan, exec_step);
+  if (program < 0) ::_exit(1);
+  report_started(plan);
+  take_signal(program, &patience);
+  int status = 0;
+  if (reap(program, status)) end_with_program(status, report_fd);
+  for (int fd = 0; fd < report_fd; ++fd) ::close(fd);
+  close_others(plan);
+  if (!take_steps(steps, plan, Run::program_ahead)) ::_exit(1);
+  ::close(user_fd);
+  serve_as_init(program, report_fd);
+}
+
+}  // namespace
 
 void run_jail(Plan plan) {
   block_signals();
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   run_steps(steps, plan);
+  if (plan.ready != nullptr) serve_ready_program(plan);
   if (!plan.spec.companions.empty()) serve_with_companions(plan);
   std::array<io::Fd, 2> fork_ends;
   bool parks = plan.spec.parking != Parking::none;

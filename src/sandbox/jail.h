@@ -2,13 +2,14 @@
 // then as the jail's init.
 //
 // The launcher clones it ahead of demand and it parks half way: joining a v1 control group waits
-// for the kernel for 10 ms and more, and no request should. The order (a launch request) comes over
-// the control socket, on which the jail also reports.
+// for the kernel for 10 ms and more, and no request should. The process that will be the program
+// waits beside it (ready_process.h). The order (a launch request) comes over the control socket, on
+// which the jail also reports.
 //
-// The init starts the program with vfork, forwards signals to it, reaps every orphan, and ends with
-// the program: then the kernel ends all that is left in the pid namespace. The init of a program
-// that may be forked goes on instead as the host of nested jails (fork_host.h); that of one that
-// may become an environment has that to do first (specialise.h).
+// The init has that process start the program, or starts it with vfork, forwards signals to it,
+// reaps every orphan, and ends with the program: then the kernel ends all that is left in the pid
+// namespace. The init of a program that may be forked goes on instead as the host of nested jails
+// (fork_host.h); that of one that may become an environment has that to do first (specialise.h).
 #pragma once
 
 #include <sys/types.h>
@@ -63,8 +64,13 @@ std::string_view jail_step_reason(int index);
 // --- what both kinds of init do ---
 
 void send_report(int control, const Report& report, std::span<const int> fds = {});
-// Runs the steps; a failure is reported and ends the process.
+// Takes those of the steps that are `by` whom it says; false: one failed, and was reported.
+bool take_steps(std::span<const Step> steps, Plan& plan, Run by);
+// Takes the steps, all of them as long as there is no ready process; a failure is reported and ends
+// the process.
 void run_steps(std::span<const Step> steps, Plan& plan);
+// execve(2) with no signal blocked. Answers the errno if it fails.
+int execute(const std::vector<std::string>& argv, const std::vector<std::string>& env);
 // Starts a program by vfork: it costs no copy of page tables, and it returns after the exec, so
 // that its success or errno is known here. `prepare` runs in the child before, and answers 0 or an
 // errno. With an `error` the child is still to be reaped, where there is one.
@@ -77,6 +83,8 @@ void block_signals();
 bool reap(pid_t program, int& status);
 // In the launcher, before any jail: where its heap begins, which inits give up in the end.
 void note_heap();
+// Makes the pages of the heap this process's own, ahead of the moment in which they are written.
+void touch_heap();
 // Forwards signals to `program`, reaps, and ends with it. Nothing that was allocated is there any
 // more.
 [[noreturn]] void serve_as_init(pid_t program, int control);

@@ -12,6 +12,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -112,6 +113,22 @@ Outcome receive_order(Plan& plan) {
   return {};
 }
 
+void rehearse_order() {
+  Request request;
+  request.spec.binds = {{"/", "/", false}};
+  request.spec.argv = {"/"};
+  request.spec.env.assign(16, std::string(32, '='));
+  request.spec.listen_ports.assign(2, 1);
+  std::array<int, 2> ends{};
+  auto encoded = encode(request);
+  if (!encoded || ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) return;
+  io::Fd here(ends[0]);
+  io::Fd there(ends[1]);
+  Message message;
+  if (send_message(here.get(), encoded->bytes, {}) != 0) return;
+  if (receive_message(there.get(), message) == 0) (void)decode_request(message);
+}
+
 int attach_bind(int tree, const Bind& bind) {
   if (!bind.writable) return sys::attach_tree(tree, bind.target.c_str());
   struct stat status{};
@@ -143,9 +160,25 @@ std::string tmp_options(std::uint64_t bytes) {
   return fmt::format("size={},nr_inodes={},mode=1777", bytes, inodes);
 }
 
+namespace {
+
+Outcome mount_tmp_of(std::uint64_t bytes, unsigned long flags) {
+  auto options = tmp_options(bytes);
+  return of(::mount("tmp", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | flags, options.c_str()));
+}
+
+bool has_root_of_its_own(const Spec& spec) {
+  return !spec.binds.empty() && spec.binds.front().target == root_target;
+}
+
+}  // namespace
+
+Outcome mount_usual_tmp(Plan& plan) { return mount_tmp_of(plan.tmp_bytes, 0); }
+
 Outcome mount_tmp(Plan& plan) {
-  auto options = tmp_options(plan.spec.limits.tmp_bytes);
-  return of(::mount("tmp", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()));
+  std::uint64_t bytes = plan.spec.limits.tmp_bytes;
+  if (plan.tmp_bytes == 0 || has_root_of_its_own(plan.spec)) return mount_tmp_of(bytes, 0);
+  return bytes == plan.tmp_bytes ? Outcome{} : mount_tmp_of(bytes, MS_REMOUNT);
 }
 
 Outcome set_host_name(Plan& plan) {
@@ -163,9 +196,10 @@ Outcome allow_nested_proc(Plan& plan) {
 namespace {
 
 // Where each of the program's descriptors 0 to 4, and then ours, come from; -1 stays closed.
-std::array<int, companion_fd + 1> descriptor_sources(Plan& plan) {
+std::array<int, user_fd + 1> descriptor_sources(Plan& plan) {
   int output = plan.guest_ends[0].get();
-  std::array<int, companion_fd + 1> out{plan.null, output, output, -1, -1, plan.control, -1};
+  int user = plan.ready != nullptr ? plan.user : -1;
+  std::array<int, user_fd + 1> out{plan.null, output, output, -1, -1, plan.control, -1, user};
   std::size_t next = 1;
   if (plan.spec.channel) out[3] = plan.guest_ends[next++].get();
   if (plan.spec.framed_log) out[4] = plan.guest_ends[next++].get();
@@ -197,7 +231,12 @@ Outcome place_descriptors(Plan& plan) {
     for (auto& fd : *list) (void)fd.release();  // the numbers now mean other descriptors, or none
   }
   plan.control = report_fd;
-  return of(static_cast<int>(::syscall(SYS_close_range, companion_fd + 1, ~0U, 0)));
+  plan.user = user_fd;
+  return plan.ready == nullptr ? close_others(plan) : Outcome{};
+}
+
+Outcome close_others(Plan&) {
+  return of(static_cast<int>(::syscall(SYS_close_range, user_fd + 1, ~0U, 0)));
 }
 
 Outcome set_resource_limits(Plan& plan) {

@@ -16,16 +16,19 @@
 
 namespace mayfly::sandbox {
 
+struct ReadyProcess;
+
 struct Plan {
   // Known when the jail is cloned. The child has the launcher's current directory, the template
   // root; a nested jail has the root of its host.
   std::vector<int> group_tasks;  // of control groups: write "0" to join
   int network = -1;              // namespaces
   int user = -1;
-  int null = -1;     // /dev/null
-  int control = -1;  // our end of the control socket
-  int host = -1;     // nested jails: our end of the socket to the host's init
-  int orders = -1;   // nested jails: our end of the socket to the fork that will be made
+  int null = -1;                // /dev/null
+  int control = -1;             // our end of the control socket
+  int host = -1;                // nested jails: our end of the socket to the host's init
+  int orders = -1;              // nested jails: our end of the socket to the fork that will be made
+  std::uint64_t tmp_bytes = 0;  // of the /tmp that is mounted ahead of the order; 0: none yet
   const std::vector<sock_filter>* seccomp = nullptr;           // of jails
   const std::vector<sock_filter>* template_seccomp = nullptr;  // of what may be forked
   // Filled by the order.
@@ -34,6 +37,7 @@ struct Plan {
   std::vector<io::Fd> guest_ends;  // output, [channel], [framed log], [companions' output]
   std::vector<io::Fd> listeners;   // nested jails: made by the jail itself
   std::vector<TreeEntry> tmp;      // nested jails: what the template has in /tmp
+  ReadyProcess* ready = nullptr;   // which becomes the program (ready_process.h)
 };
 
 // 0, or the errno of what failed; `item` says with which element of a list.
@@ -44,15 +48,22 @@ struct Outcome {
 // Of a call that answers 0, or -1 and errno.
 Outcome of(int result);
 
+// Who takes a step, where there is a ready process: it, ahead of the order or after, or the init.
+// Without one, all of them are the init's.
+enum class Run { init, program_ahead, program };
+
 struct Step {
   const char* name;
   Outcome (*run)(Plan&);
+  Run by = Run::init;
 };
 
 // Where the control socket is kept once the descriptors have their final places.
 inline constexpr int report_fd = 5;
 // Where the output of companions lies meanwhile.
 inline constexpr int companion_fd = 6;
+// Where an init that has yet to enter its user namespace keeps that.
+inline constexpr int user_fd = 7;
 // Where a program that parks finds the socket of its orders (fork_order.h).
 inline constexpr int fork_fd = 5;
 
@@ -66,7 +77,11 @@ Outcome mask_proc(Plan& plan);
 Outcome pivot(Plan& plan);
 Outcome seal_root(Plan& plan);
 Outcome new_session(Plan& plan);
+Outcome mount_usual_tmp(Plan& plan);  // plan.tmp_bytes large
 Outcome receive_order(Plan& plan);
+// Reads an order of its own making, so that the first true one runs through code and memory that
+// are there.
+void rehearse_order();
 // One bind's tree in its place; `tree` is detached. Answers 0 or an errno. One that is written to
 // stands in a directory of the jail's own (a file system of a function, in /mnt).
 int attach_bind(int tree, const Bind& bind);
@@ -76,6 +91,8 @@ Outcome set_host_name(Plan& plan);
 Outcome allow_nested_proc(Plan& plan);
 Outcome enter_user_namespace(Plan& plan);
 Outcome place_descriptors(Plan& plan);
+// What lies above the places; all of it is closed by execve(2) as well.
+Outcome close_others(Plan& plan);
 Outcome set_resource_limits(Plan& plan);
 Outcome become_user(Plan& plan);
 Outcome drop_capabilities(Plan& plan);

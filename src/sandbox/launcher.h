@@ -39,6 +39,13 @@ struct ControlEnds {
 };
 Result<ControlEnds> make_control_ends();
 
+// What is listened on in a jail, and how many sockets beside it are made there.
+struct Ports {
+  bool operator==(const Ports&) const = default;
+  std::vector<std::uint16_t> listening;
+  std::uint16_t others = 0;
+};
+
 class LauncherLoop {
  public:
   LauncherLoop(io::Fd socket, std::string template_dir);
@@ -58,6 +65,7 @@ class LauncherLoop {
     io::Fd pidfd;    // nested ones: unknown until they are parked
     io::Fd control;  // orders out, reports in
     io::Fd network;  // until ordered
+    Ports ports;     // of the listeners it has already
     unsigned slot = 0;
     ControlGroup group;
     std::vector<io::Fd> listeners;        // until they have been sent
@@ -112,6 +120,7 @@ class LauncherLoop {
   void on_gone(Jail& jail);
   void keep_ready(std::uint64_t sequence, std::uint64_t jails);
   Result<> launch(Message message);
+  Result<> listen_in(Jail& jail, const Ports& ports) const;
   Result<> order(Jail& jail, const Spec& spec, Message& message, io::Fd file);
   // Answers errors to the server.
   void specialise(const Request& request, Message& message, io::Fd file);
@@ -159,6 +168,7 @@ class LauncherLoop {
   std::map<std::uint64_t, Id> templates_;  // by the sequence of their launch
   std::map<std::uint64_t, Id> specialisable_;
   Limits usual_limits_;      // of the last one started: jails made ahead have them
+  Ports usual_ports_;        // so too
   std::vector<Id> unarmed_;  // run without a memory alarm so far
   std::deque<std::pair<std::chrono::steady_clock::time_point, Id>> held_;  // until then
   std::set<Id> in_want_;  // templates with fewer jails ready than asked for
