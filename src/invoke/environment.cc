@@ -143,6 +143,7 @@ io::Task<Result<std::optional<Failure>>> Environment::boot_once(Deadline deadlin
     watchers_.spawn(serve_endpoint_of_fork(id));
   } else {
     serve_extensions(listeners);
+    watchers_.spawn(find_accounts());
   }
   watchers_.spawn(watch());
   watchers_.spawn(watch_memory());
@@ -180,18 +181,6 @@ io::Task<Result<std::optional<Failure>>> Environment::await_ready(Deadline deadl
     co_return timed_out(init_limit(*runnable_));
   }
   co_return co_await find_cause();
-}
-
-// What follows on an init or precedes a call, but need not hold up the event: that is sent first.
-io::Task<void> Environment::settle() {
-  if (std::exchange(settling_, true)) co_return;
-  co_await deps_.loop.turn_end();
-  settling_ = false;
-  if (killed_ || gone_.is_set()) co_return;
-  instance_->set_cpu_millis(cpu_millis(*runnable_));
-  stats_ = instance_->stats();
-  meter_.begin(stats_, deps_.loop.now());
-  if (meter_.begun()) note_memory();
 }
 
 io::Task<void> Environment::watch() {

@@ -173,4 +173,23 @@ void Environment::tell_init_start() {
   extensions_->tell(init_start_event(start, deps_.loop.clock().platform()), EventForm::telemetry);
 }
 
+// The first look for a file costs most of its reading: what settle() reads is looked for while a
+// program starts that had to be executed, and nothing else is to be done.
+io::Task<void> Environment::find_accounts() {
+  co_await deps_.loop.turn_end();
+  if (!killed_ && !gone_.is_set()) (void)instance_->stats();
+}
+
+// What follows on an init or precedes a call, but need not hold up the event: that is sent first.
+io::Task<void> Environment::settle() {
+  if (std::exchange(settling_, true)) co_return;
+  co_await deps_.loop.turn_end();
+  settling_ = false;
+  if (killed_ || gone_.is_set()) co_return;
+  instance_->set_cpu_millis(cpu_millis(*runnable_));
+  stats_ = instance_->stats();
+  meter_.begin(stats_, deps_.loop.now());
+  if (meter_.begun()) note_memory();
+}
+
 }  // namespace mayfly::invoke

@@ -159,7 +159,8 @@ TEST_CASE("the init of a running program holds no more than it") {
   CHECK(held_init_line(init, "CapEff:") == "CapEff:\t0000000000000000");
   CHECK(status_line(init, "CapBnd:") == "CapBnd:\t0000000000000000");
   CHECK(status_line(init, "NoNewPrivs:") == "NoNewPrivs:\t1");
-  CHECK(open_descriptors(std::to_string(init)) == 1);  // that of its reports
+  // That of its reports. Only root may look.
+  if (::geteuid() == 0) CHECK(open_descriptors(std::to_string(init)) == 1);
   (*instance)->kill();
   CHECK(jails.loop.run_until((*instance)->exited(jails.soon())).has_value());
 }

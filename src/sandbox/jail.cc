@@ -49,10 +49,10 @@ constexpr std::array steps = {
     Step{"mount /tmp", mount_tmp},
     Step{"set the host name", set_host_name},
     Step{"allow nested jails a /proc", allow_nested_proc},
-    Step{"enter the user namespace", enter_user_namespace, Run::program_ahead},
+    Step{"enter the user namespace", enter_user_namespace, Run::both},
     Step{"place descriptors", place_descriptors},
     Step{"set resource limits", set_resource_limits, Run::program},
-    Step{"become the sandbox user", become_user, Run::program_ahead},
+    Step{"become the sandbox user", become_user, Run::both},
     Step{"drop capabilities", drop_capabilities_of_init, Run::program_ahead},
     Step{"forbid new privileges", no_new_privileges, Run::program_ahead},
     Step{"enter the working directory", enter_working_directory, Run::program},
@@ -152,7 +152,9 @@ void send_report(int control, const Report& report, std::span<const int> fds) {
 
 bool take_steps(std::span<const Step> list, Plan& plan, Run by) {
   for (std::size_t i = 0; i < list.size(); ++i) {
-    if (list[i].by != by && (by != Run::init || plan.ready != nullptr)) continue;
+    bool all = by == Run::init && plan.ready == nullptr;
+    bool shared = by == Run::init && list[i].by == Run::both;
+    if (list[i].by != by && !all && !shared) continue;
     Outcome outcome = list[i].run(plan);
     if (outcome.error == 0) continue;
     send_report(plan.control, {Report::failed, static_cast<int>(i), outcome.error, outcome.item});
@@ -254,7 +256,6 @@ constexpr timespec patience{0, 3'000'000};
   for (int fd = 0; fd < report_fd; ++fd) ::close(fd);
   close_others(plan);
   if (!take_steps(steps, plan, Run::program_ahead)) ::_exit(1);
-  ::close(user_fd);
   serve_as_init(program, report_fd);
 }
 

@@ -196,10 +196,9 @@ Outcome allow_nested_proc(Plan& plan) {
 namespace {
 
 // Where each of the program's descriptors 0 to 4, and then ours, come from; -1 stays closed.
-std::array<int, user_fd + 1> descriptor_sources(Plan& plan) {
+std::array<int, companion_fd + 1> descriptor_sources(Plan& plan) {
   int output = plan.guest_ends[0].get();
-  int user = plan.ready != nullptr ? plan.user : -1;
-  std::array<int, user_fd + 1> out{plan.null, output, output, -1, -1, plan.control, -1, user};
+  std::array<int, companion_fd + 1> out{plan.null, output, output, -1, -1, plan.control, -1};
   std::size_t next = 1;
   if (plan.spec.channel) out[3] = plan.guest_ends[next++].get();
   if (plan.spec.framed_log) out[4] = plan.guest_ends[next++].get();
@@ -231,12 +230,11 @@ Outcome place_descriptors(Plan& plan) {
     for (auto& fd : *list) (void)fd.release();  // the numbers now mean other descriptors, or none
   }
   plan.control = report_fd;
-  plan.user = user_fd;
   return plan.ready == nullptr ? close_others(plan) : Outcome{};
 }
 
 Outcome close_others(Plan&) {
-  return of(static_cast<int>(::syscall(SYS_close_range, user_fd + 1, ~0U, 0)));
+  return of(static_cast<int>(::syscall(SYS_close_range, companion_fd + 1, ~0U, 0)));
 }
 
 Outcome set_resource_limits(Plan& plan) {

@@ -48,9 +48,9 @@ struct Outcome {
 // Of a call that answers 0, or -1 and errno.
 Outcome of(int result);
 
-// Who takes a step, where there is a ready process: it, ahead of the order or after, or the init.
-// Without one, all of them are the init's.
-enum class Run { init, program_ahead, program };
+// Who takes a step, where there is a ready process: the init; both, it ahead of the order; it ahead
+// of the order, and the init some time after; it alone. Without one, all of them are the init's.
+enum class Run { init, both, program_ahead, program };
 
 struct Step {
   const char* name;
@@ -62,8 +62,6 @@ struct Step {
 inline constexpr int report_fd = 5;
 // Where the output of companions lies meanwhile.
 inline constexpr int companion_fd = 6;
-// Where an init that has yet to enter its user namespace keeps that.
-inline constexpr int user_fd = 7;
 // Where a program that parks finds the socket of its orders (fork_order.h).
 inline constexpr int fork_fd = 5;
 

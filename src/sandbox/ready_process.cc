@@ -54,7 +54,9 @@ void set(std::atomic<std::uint32_t>& word, std::uint32_t value) {
 
 int be_ready(void* argument) {
   auto& self = *static_cast<ReadyProcess*>(argument);
-  if (!take_steps(self.steps, self.plan, Run::program_ahead)) give_up(self);
+  for (Run by : {Run::both, Run::program_ahead}) {
+    if (!take_steps(self.steps, self.plan, by)) give_up(self);
+  }
   set(self.stage, ReadyProcess::waiting);
   wait_while(self.stage, ReadyProcess::waiting);
   if (self.stage.load() != ReadyProcess::ordered) ::_exit(0);

@@ -17,8 +17,8 @@
 
 namespace mayfly::sandbox {
 
-// Makes plan.ready, which has taken all steps of Run::program_ahead when this returns. A step that
-// fails has been reported by it, and the caller ends.
+// Makes plan.ready, which has taken all steps of Run::both and Run::program_ahead when this
+// returns. A step that fails has been reported by it, and the caller ends.
 Outcome make_ready_process(Plan& plan, std::span<const Step> steps);
 // It takes the steps of Run::program and executes what the order names. Answers when it has, or -1:
 // then it has reported why not (`exec_step`: as what a failed execve is reported), and has ended.
