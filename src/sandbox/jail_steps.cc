@@ -272,7 +272,9 @@ Outcome become_user(Plan&) {
   if (::setgroups(0, nullptr) != 0 && errno != EPERM) return {errno};
   if (::setresgid(jail_gid, jail_gid, jail_gid) != 0) return {errno};
   // The raw calls: glibc's would signal threads that do not exist.
-  return of(static_cast<int>(::syscall(SYS_setresuid, jail_uid, jail_uid, jail_uid)));
+  if (::syscall(SYS_setresuid, jail_uid, jail_uid, jail_uid) != 0) return {errno};
+  // A launcher that dies takes its jails with it; a change of identity clears that.
+  return of(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
 }
 
 Outcome drop_capabilities_of_init(Plan& plan) {
@@ -296,9 +298,7 @@ Outcome no_new_privileges(Plan& plan) {
   // Init holds a copy of the launcher's memory: nobody may look into it. The init of a template is
   // guarded by its capabilities, and must own its children's files in /proc to map their users.
   int dumpable = plan.spec.parking == Parking::forkable ? 1 : 0;
-  if (::prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0) != 0) return {errno};
-  // A launcher that dies takes its jails with it. Set last: a change of identity clears it.
-  return of(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+  return of(::prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0));
 }
 
 Outcome enter_working_directory(Plan& plan) { return of(::chdir(plan.spec.cwd.c_str())); }
