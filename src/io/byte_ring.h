@@ -14,7 +14,6 @@
 // against becoming shorter. Loop thread only.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -41,7 +40,6 @@ class ByteRing {
 
  private:
   explicit ByteRing(char* memory) : memory_(memory) {}
-  std::atomic_ref<std::uint32_t> number_at(std::size_t offset) const;
   std::size_t waiting();
 
   char* memory_;

@@ -9,6 +9,8 @@
 #include <string>
 #include <thread>
 
+#include "io/shared_memory.h"
+
 namespace mayfly::io {
 namespace {
 
@@ -29,7 +31,7 @@ struct Peer {
   ~Peer() { ::munmap(memory, ByteRing::memory_bytes); }
 
   std::atomic_ref<std::uint32_t> number(std::size_t offset) const {
-    return std::atomic_ref(*reinterpret_cast<std::uint32_t*>(memory + offset));
+    return number_in(memory, offset);
   }
   bool put(std::string_view bytes) const {
     std::uint32_t tail = number(0);

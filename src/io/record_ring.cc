@@ -15,8 +15,6 @@ constexpr std::size_t head_at = 0;
 constexpr std::size_t tail_at = 64;
 constexpr std::size_t asleep_at = 128;
 
-static_assert(std::atomic_ref<std::uint32_t>::is_always_lock_free);
-
 }  // namespace
 
 Result<RecordRing::Made> RecordRing::make() {
@@ -29,10 +27,6 @@ Result<RecordRing::Made> RecordRing::make() {
 
 RecordRing::~RecordRing() { ::munmap(memory_, memory_bytes); }
 
-std::atomic_ref<std::uint32_t> RecordRing::number_at(std::size_t offset) const {
-  return std::atomic_ref(*reinterpret_cast<std::uint32_t*>(memory_ + offset));
-}
-
 std::size_t RecordRing::waiting(std::uint32_t head) {
   // Between where it stood and what there is.
   sound_ = sound_ && tail_ - head <= tail_ - head_;
@@ -43,12 +37,13 @@ std::size_t RecordRing::waiting(std::uint32_t head) {
 
 bool RecordRing::put(std::string_view record) {
   if (record.size() > record_max_bytes) return false;
-  if (waiting(number_at(head_at).load(std::memory_order_acquire)) == slots || !sound_) return false;
+  if (waiting(number_in(memory_, head_at).load(std::memory_order_acquire)) == slots || !sound_)
+    return false;
   std::size_t slot = tail_ % slots;
   std::memcpy(memory_ + (slot + 1) * record_max_bytes, record.data(), record.size());
   kept_[slot] = {};
   std::memcpy(kept_[slot].data(), record.data(), std::min(record.size(), kept_bytes));
-  number_at(tail_at).store(++tail_, std::memory_order_release);
+  number_in(memory_, tail_at).store(++tail_, std::memory_order_release);
   return true;
 }
 
@@ -56,7 +51,8 @@ bool RecordRing::put(std::string_view record) {
 // way round. So one of both sees what the other did.
 void RecordRing::tell() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (number_at(asleep_at).load() == 0 || number_at(asleep_at).exchange(0) == 0) return;
+  if (number_in(memory_, asleep_at).load() == 0 || number_in(memory_, asleep_at).exchange(0) == 0)
+    return;
   char byte = 0;
   // A pipe that is full wakes it as well.
   while (::write(bell_.get(), &byte, 1) < 0 && errno == EINTR) {
@@ -64,7 +60,7 @@ void RecordRing::tell() {
 }
 
 std::string_view RecordRing::take_back(std::span<char> into) {
-  auto head = number_at(head_at);
+  auto head = number_in(memory_, head_at);
   std::uint32_t seen = head.load(std::memory_order_acquire);
   while (waiting(seen) > 0) {
     if (!head.compare_exchange_strong(seen, seen + 1)) continue;

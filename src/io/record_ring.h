@@ -16,7 +16,6 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 
 #include "io/pipes.h"
 
@@ -40,7 +39,6 @@ class RecordRing final : public Records {
 
  private:
   RecordRing(char* memory, Fd bell) : memory_(memory), bell_(std::move(bell)) {}
-  std::atomic_ref<std::uint32_t> number_at(std::size_t offset) const;
   // Records that the peer has not taken, by what it says; nothing where it cannot be.
   std::size_t waiting(std::uint32_t head);
 

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <thread>
 
+#include "io/shared_memory.h"
+
 namespace mayfly::io {
 namespace {
 
@@ -29,7 +31,7 @@ struct Peer {
   ~Peer() { ::munmap(memory, RecordRing::memory_bytes); }
 
   std::atomic_ref<std::uint32_t> number(std::size_t offset) const {
-    return std::atomic_ref(*reinterpret_cast<std::uint32_t*>(memory + offset));
+    return number_in(memory, offset);
   }
   std::string take(std::size_t size) const {
     std::uint32_t next = number(0);

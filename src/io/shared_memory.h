@@ -2,6 +2,9 @@
 // nothing that the other does with its descriptor makes reading here fail.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
+
 #include "io/fd.h"
 
 namespace mayfly::io {
@@ -13,5 +16,12 @@ struct SharedMemory {
 
 // Of zeroes. Errors: as of memfd_create(2), ftruncate(2) and mmap(2).
 Result<SharedMemory> make_shared_memory(const char* name, std::size_t bytes);
+
+static_assert(std::atomic_ref<std::uint32_t>::is_always_lock_free);
+
+// A number in it that both sides read and write.
+inline std::atomic_ref<std::uint32_t> number_in(char* memory, std::size_t offset) {
+  return std::atomic_ref(*reinterpret_cast<std::uint32_t*>(memory + offset));
+}
 
 }  // namespace mayfly::io

@@ -15,6 +15,7 @@
 #include "guest/lambda/lean.h"
 #include "io/byte_ring.h"
 #include "io/record_ring.h"
+#include "io/shared_memory.h"
 #include "sim/manual_clock.h"
 
 namespace mayfly::guest::testing {
@@ -85,7 +86,7 @@ struct House {
     return bytes.size() < 12 ? 0 : static_cast<unsigned char>(bytes[8]);
   }
   std::atomic_ref<std::uint32_t> number(std::size_t offset) const {
-    return std::atomic_ref(*reinterpret_cast<std::uint32_t*>(memory + offset));
+    return io::number_in(memory, offset);
   }
   std::string take_mapped() const {
     std::uint32_t next = number(0);
@@ -96,7 +97,7 @@ struct House {
     return out;
   }
   std::atomic_ref<std::uint32_t> answer_number(std::size_t offset) const {
-    return std::atomic_ref(*reinterpret_cast<std::uint32_t*>(mapped_answers + offset));
+    return io::number_in(mapped_answers, offset);
   }
   // Whether the host waits, and is to be told.
   bool put_answer(const std::string& bytes) const {
