@@ -4,6 +4,8 @@
 
 add_custom_target(unit_tests) # every test_<room>
 add_custom_target(fuzzers)    # every fuzz_<parser>, with the preset fuzz
+# main() of all of them, compiled once.
+add_library(doctest_main OBJECT EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/src/sim/doctest_main.cc)
 
 function(mayfly_room name)
   cmake_parse_arguments(ROOM "RECURSE" "DIR" "DEPS;LIBS;EXTRA" ${ARGN})
@@ -36,8 +38,7 @@ function(mayfly_room name)
   target_include_directories(${name} ${scope} ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(${name} ${scope} ${ROOM_DEPS} ${ROOM_LIBS} fmt::fmt)
   if(tests)
-    add_executable(test_${name} EXCLUDE_FROM_ALL ${tests}
-                   ${PROJECT_SOURCE_DIR}/src/sim/doctest_main.cc)
+    add_executable(test_${name} EXCLUDE_FROM_ALL ${tests} $<TARGET_OBJECTS:doctest_main>)
     target_precompile_headers(test_${name} REUSE_FROM base)
     target_link_libraries(test_${name} PRIVATE ${name} ${MAYFLY_TEST_DEPS_${name}})
     if(MAYFLY_SANITIZE MATCHES "undefined")

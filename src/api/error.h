@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "wire/text.h"
 #include "wire/value.h"
 
 namespace mayfly::api {
@@ -18,6 +19,8 @@ struct ApiError {
   bool sender_fault = true;
   // Further members of the error structure (Reason, Type, retryAfterSeconds …); else empty.
   std::optional<wire::Record> detail;
+  // Of the answer, beside those of its protocol: what a 304 or a redirect tells.
+  wire::Pairs headers = {};
 };
 
 template <class T>

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,6 +37,9 @@ struct Operation {
   // itself stands for the whole resource.
   std::string_view resource = {};
   bool unsigned_allowed = false;  // authtype none
+  // The payload of the input, of the output, is not held in memory: Call::upload, Call::stream.
+  bool streams_input = false;
+  bool streams_output = false;
 };
 
 // One cloud service's API: name, protocol and rows.
@@ -52,6 +56,19 @@ struct ServiceModel {
   std::span<const Operation> operations = {};
 };
 
+// The payload of a request whose operation streams its input, as it comes in: without the encoding
+// it travels in (aws-chunked), its signatures, declared length and hash checked on the way. An
+// error of next() has the cloud's code in Error::reason (IncompleteBody, BadDigest,
+// XAmzContentSHA256Mismatch, SignatureDoesNotMatch …); what came before it must not be kept.
+class Upload : public io::BodySource {
+ public:
+  // Bytes in all, as the client declared them: Content-Length, X-Amz-Decoded-Content-Length.
+  virtual std::optional<std::uint64_t> size() const = 0;
+  // Fields after the body (x-amz-checksum-crc32 …), names in lower case; whole once next() has
+  // answered the end.
+  virtual const wire::Pairs& trailers() const = 0;
+};
+
 // What a handler is told beside its input. Lives until the answer is sent.
 struct Call {
   const Operation& operation;
@@ -61,8 +78,14 @@ struct Call {
   Deadline deadline = no_deadline;
   // Host (and port) the client used, for URLs in answers: "localhost:4566".
   std::string host;
-  // Left by the handler of an operation whose output is an event stream: its encoded messages.
+  // Operations with streams_input: the payload, else nullptr. The handler reads it to its end
+  // before it answers success; what it leaves of it front/ skips.
+  std::unique_ptr<Upload> upload = {};
+  // Left by the handler of an operation whose output is an event stream: its encoded messages; with
+  // streams_output: the payload.
   std::unique_ptr<io::BodySource> stream = {};
+  // Of `stream`, where its length is known before: Content-Length of the answer, also to HEAD.
+  std::optional<std::uint64_t> stream_bytes = {};
   std::string trace_header = {};  // X-Amzn-Trace-Id, as the client sent it
   InstanceId instance = {};       // the execution environment that makes it, or empty
   // It came out of a jail, whoever's credentials it has: it may name nothing of this machine.
