@@ -4,8 +4,18 @@
 
 add_custom_target(unit_tests) # every test_<room>
 add_custom_target(fuzzers)    # every fuzz_<parser>, with the preset fuzz
-# main() of all of them, compiled once.
+# main() of all of them, compiled once, and the headers that they share. It is the room that is
+# tested and looked at by the sanitizers: a test runs once, so that optimising it, and looking for
+# undefined behaviour in it, would take most of the time.
 add_library(doctest_main OBJECT EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/src/sim/doctest_main.cc)
+target_precompile_headers(doctest_main PRIVATE ${PROJECT_SOURCE_DIR}/src/base/pch.h <doctest/doctest.h>)
+target_include_directories(doctest_main PRIVATE ${PROJECT_SOURCE_DIR}/src)
+target_link_libraries(doctest_main PRIVATE fmt::fmt)
+set(MAYFLY_TEST_OPTIONS -O0)
+if(MAYFLY_SANITIZE MATCHES "undefined")
+  list(APPEND MAYFLY_TEST_OPTIONS -fno-sanitize=undefined)
+endif()
+target_compile_options(doctest_main PRIVATE ${MAYFLY_TEST_OPTIONS})
 
 function(mayfly_room name)
   cmake_parse_arguments(ROOM "RECURSE" "DIR" "DEPS;LIBS;EXTRA" ${ARGN})
@@ -39,12 +49,9 @@ function(mayfly_room name)
   target_link_libraries(${name} ${scope} ${ROOM_DEPS} ${ROOM_LIBS} fmt::fmt)
   if(tests)
     add_executable(test_${name} EXCLUDE_FROM_ALL ${tests} $<TARGET_OBJECTS:doctest_main>)
-    target_precompile_headers(test_${name} REUSE_FROM base)
+    target_precompile_headers(test_${name} REUSE_FROM doctest_main)
+    target_compile_options(test_${name} PRIVATE ${MAYFLY_TEST_OPTIONS})
     target_link_libraries(test_${name} PRIVATE ${name} ${MAYFLY_TEST_DEPS_${name}})
-    if(MAYFLY_SANITIZE MATCHES "undefined")
-      # It is the room that is looked at; in the tests it would take a third of their compile time.
-      target_compile_options(test_${name} PRIVATE -fno-sanitize=undefined)
-    endif()
     add_dependencies(unit_tests test_${name})
     add_test(NAME ${name} COMMAND test_${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   endif()
