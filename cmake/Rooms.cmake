@@ -8,7 +8,8 @@ add_custom_target(fuzzers)    # every fuzz_<parser>, with the preset fuzz
 # tested and looked at by the sanitizers: a test runs once, so that optimising it, and looking for
 # undefined behaviour in it, would take most of the time.
 add_library(doctest_main OBJECT EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/src/sim/doctest_main.cc)
-target_precompile_headers(doctest_main PRIVATE ${PROJECT_SOURCE_DIR}/src/base/pch.h <doctest/doctest.h>)
+target_precompile_headers(doctest_main PRIVATE ${PROJECT_SOURCE_DIR}/src/base/pch.h
+                          <doctest/doctest.h>)
 target_include_directories(doctest_main PRIVATE ${PROJECT_SOURCE_DIR}/src)
 target_link_libraries(doctest_main PRIVATE fmt::fmt)
 set(MAYFLY_TEST_OPTIONS -O0)
