@@ -148,10 +148,10 @@ void print(const char* name, const Times& times) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2) return 2;
+  int runs = argc > 2 ? ::atoi(argv[2]) : 200;
+  if (argc < 2 || runs <= 0) return 2;
   std::string state = "/tmp/mayfly-bench-XXXXXX";
   if (::mkdtemp(state.data()) == nullptr) return 1;
-  int runs = argc > 2 ? ::atoi(argv[2]) : 200;
   auto process = sandbox::fork_launcher(state);
   if (!process) return 1;
   SystemClock clock;
