@@ -5,7 +5,7 @@
 #include <string>
 
 #include "services/s3/errors.h"
-#include "services/s3/object.h"
+#include "services/s3/pieces.h"
 
 namespace mayfly::services::s3 {
 
@@ -28,5 +28,9 @@ struct ByteRange {
 ApiResult<std::optional<ByteRange>> read_range(std::string_view text, std::uint64_t size);
 // The same, where it must be there and within the object: x-amz-copy-source-range.
 ApiResult<ByteRange> read_copy_range(std::string_view text, std::uint64_t size);
+
+// Where the bytes of a range are.
+std::vector<Pieces::Slice> slices_of(const Object& object, const std::vector<Part>& parts,
+                                     ByteRange range);
 
 }  // namespace mayfly::services::s3

@@ -53,8 +53,7 @@ class Objects {
   io::Task<ApiResult<void>> remove(std::string bucket, std::vector<std::string> keys,
                                    WriteCondition condition, Happening happening);
 
- private:
-  // The changes of one key, in the order of asking.
+  // The changes of one row, in the order of asking.
   class Turn {
    public:
     Turn(Objects& objects, std::string row) : objects_(objects), row_(std::move(row)) {}
@@ -69,6 +68,7 @@ class Objects {
     bool taken_ = false;
   };
 
+ private:
   // Adds the end of what an object holds to the batch.
   Result<> end(const Object& object, store::Batch& batch, std::vector<Piece>& ends) const;
 

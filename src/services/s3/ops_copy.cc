@@ -1,9 +1,8 @@
 // CopyObject.
 #include "api/input.h"
-#include "services/s3/conditions.h"
+#include "services/s3/copy_source.h"
 #include "services/s3/intake.h"
 #include "services/s3/limits.h"
-#include "services/s3/names.h"
 #include "services/s3/service.h"
 #include "wire/text.h"
 
@@ -12,29 +11,6 @@ namespace mayfly::services::s3 {
 namespace {
 
 using api::text_of;
-
-struct Source {
-  std::string bucket;
-  std::string key;
-};
-
-// "BUCKET/KEY", with a slash before it or without, percent-encoded.
-ApiResult<Source> read_source(std::string_view text) {
-  constexpr std::string_view version = "?versionId=";
-  if (auto at = text.find(version); at != text.npos) {
-    if (text.substr(at + version.size()) != "null") {
-      return invalid_argument("Invalid version id specified");
-    }
-    text = text.substr(0, at);
-  }
-  auto decoded = wire::percent_decode(text);
-  if (decoded && decoded->starts_with('/')) decoded->erase(0, 1);
-  auto slash = decoded ? decoded->find('/') : std::string::npos;
-  if (slash == std::string::npos || slash == 0 || slash + 1 == decoded->size()) {
-    return invalid_argument("Invalid copy source object key");
-  }
-  return Source{decoded->substr(0, slash), decoded->substr(slash + 1)};
-}
 
 bool replaces(const wire::Record& input) {
   return text_of(input, "MetadataDirective") == "REPLACE";
@@ -47,24 +23,15 @@ bool changes_nothing(const wire::Record& input) {
          text_of(input, "ChecksumAlgorithm").empty();
 }
 
-ApiResult<Object> source_object(const Deps& deps, const api::Call& call, const Source& source,
+ApiResult<Object> source_object(const Deps& deps, const api::Call& call, const CopySource& source,
                                 const model::CopyObjectRequest& in) {
-  auto bucket = find_bucket(deps, call, source.bucket, "s3:GetObject",
-                            bucket_arn(source.bucket) + "/" + source.key);
-  if (!bucket) return std::unexpected(std::move(bucket.error()));
-  if (auto owner = in.expected_source_bucket_owner(); owner && *owner != (*bucket)->owner.str()) {
-    return access_denied();
-  }
-  auto object = find_object(deps, **bucket, source.key);
-  if (!object) return object;
   ReadCondition condition{.if_match = in.copy_source_if_match(),
                           .if_none_match = in.copy_source_if_none_match(),
                           .if_modified_since = in.copy_source_if_modified_since(),
                           .if_unmodified_since = in.copy_source_if_unmodified_since()};
-  if (auto good = check_read(*object, condition, true); !good) {
-    return std::unexpected(std::move(good.error()));
-  }
-  if (object->size > limits::object_upload_bytes) {
+  auto object = find_copy_source(deps, call, source, in.expected_source_bucket_owner().value_or(""),
+                                 condition);
+  if (object && object->size > limits::object_upload_bytes) {
     return invalid_request(
         "The specified copy source is larger than the maximum allowable size for a copy source: "
         "5368709120");
@@ -107,7 +74,7 @@ Answer copy_object(Deps deps, api::Call& call, wire::Record input) {
   if (!about) co_return std::unexpected(std::move(about.error()));
   auto algorithm = read_algorithm(text_of(input, "ChecksumAlgorithm"));
   if (!algorithm) co_return std::unexpected(std::move(algorithm.error()));
-  auto source = read_source(text_of(input, "CopySource"));
+  auto source = read_copy_source(text_of(input, "CopySource"));
   if (!source) co_return std::unexpected(std::move(source.error()));
   auto key = text_of(input, "Key");
   if (source->bucket == (*bucket)->name && source->key == key && changes_nothing(input)) {

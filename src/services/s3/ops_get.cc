@@ -108,24 +108,6 @@ void describe(wire::Record& out, const wire::Record& input, const Object& object
   }
 }
 
-std::vector<Pieces::Slice> slices_of(const Object& object, const std::vector<Part>& parts,
-                                     ByteRange range) {
-  std::vector<Pieces::Slice> out;
-  if (object.parts == 0) {
-    out.push_back({object.piece, range.first, range.size});
-    return out;
-  }
-  std::uint64_t begin = 0;
-  std::uint64_t end = range.first + range.size;
-  for (const auto& part : parts) {
-    std::uint64_t from = std::max(begin, range.first);
-    std::uint64_t to = std::min(begin + part.piece.size, end);
-    if (from < to) out.push_back({part.piece, from - begin, to - from});
-    begin += part.piece.size;
-  }
-  return out;
-}
-
 ApiResult<wire::Record> answer(const Deps& deps, api::Call& call, const wire::Record& input,
                                bool with_body) {
   auto bucket = find_bucket(deps, call, input);

@@ -17,8 +17,11 @@ struct Row {
   Handle handler;
 };
 constexpr Row rows[] = {
+    {"AbortMultipartUpload", abort_upload},
+    {"CompleteMultipartUpload", complete_upload},
     {"CopyObject", copy_object},
     {"CreateBucket", create_bucket},
+    {"CreateMultipartUpload", create_upload},
     {"DeleteBucket", delete_bucket},
     {"DeleteObject", delete_object},
     {"DeleteObjects", delete_objects},
@@ -28,10 +31,14 @@ constexpr Row rows[] = {
     {"HeadBucket", head_bucket},
     {"HeadObject", head_object},
     {"ListBuckets", list_buckets},
+    {"ListMultipartUploads", list_uploads},
     {"ListObjects", list_objects},
     {"ListObjectsV2", list_objects_v2},
+    {"ListParts", list_parts},
     {"PutBucketNotificationConfiguration", put_notifications},
     {"PutObject", put_object},
+    {"UploadPart", upload_part},
+    {"UploadPartCopy", upload_part_copy},
 };
 
 struct Text {

@@ -68,6 +68,13 @@ MAYFLY_S3_HANDLER(delete_objects);
 MAYFLY_S3_HANDLER(copy_object);
 MAYFLY_S3_HANDLER(list_objects);
 MAYFLY_S3_HANDLER(list_objects_v2);
+MAYFLY_S3_HANDLER(create_upload);
+MAYFLY_S3_HANDLER(upload_part);
+MAYFLY_S3_HANDLER(upload_part_copy);
+MAYFLY_S3_HANDLER(complete_upload);
+MAYFLY_S3_HANDLER(abort_upload);
+MAYFLY_S3_HANDLER(list_parts);
+MAYFLY_S3_HANDLER(list_uploads);
 MAYFLY_S3_HANDLER(put_notifications);
 MAYFLY_S3_HANDLER(get_notifications);
 #undef MAYFLY_S3_HANDLER
