@@ -84,6 +84,7 @@ struct Bench : sim::TypedCalls<Bench> {
   }
   void close() {
     stream.reset();
+    loop.run_until(house->stop());
     loop.run_until(house->close());
     house.reset();
   }

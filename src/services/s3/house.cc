@@ -28,9 +28,4 @@ Result<std::unique_ptr<House>> House::open(Deps deps) {
   return out;
 }
 
-io::Task<void> House::close() {
-  co_await outbox_.close();
-  co_await pieces_.close();
-}
-
 }  // namespace mayfly::services::s3

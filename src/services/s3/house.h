@@ -41,8 +41,10 @@ class House {
 
   // Delivers what is left from before, when all targets are registered.
   void start() { outbox_.start(); }
-  // Before the targets end, and when no answer is read any more.
-  io::Task<void> close();
+  // Before the targets end; what is not delivered then is delivered after the next start.
+  io::Task<void> stop() { return outbox_.close(); }
+  // When no answer is read and nothing is pushed any more.
+  io::Task<void> close() { return pieces_.close(); }
 
  private:
   s3::Deps service_deps() {
