@@ -396,6 +396,10 @@ io::Task<std::expected<Response, api::ApiError>> Pipeline::call(Trip& trip) {
   auto output = co_await (*trip.handler)(call, std::move(trip.input));
   if (!output) co_return std::unexpected(std::move(output).error());
   auto parts = wire::encode_response(trip.codec(), *output, trip.id.str());
+  // A range is no whole: the model knows one status alone.
+  if (trip.is_store() && wire::find_pair_nocase(parts.headers, "Content-Range") != nullptr) {
+    parts.status = 206;
+  }
   co_return Response{parts.status, std::move(parts.headers), std::move(parts.body),
                      std::move(call.stream), call.stream_bytes};
 }
