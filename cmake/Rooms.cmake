@@ -75,10 +75,7 @@ function(mayfly_models)
   foreach(service ${ARGN})
     set(out ${MAYFLY_GENERATED}/api/${service})
     set(model ${PROJECT_SOURCE_DIR}/models/${service})
-    set(forms)
-    if(EXISTS ${model}.forms.json)
-      set(forms ${model}.forms.json)
-    endif()
+    file(GLOB forms ${model}.forms.json ${model}.xml.json)
     add_custom_command(
       OUTPUT ${out}.h ${out}.cc
       COMMAND ${PROJECT_SOURCE_DIR}/tools/model-gen ${model}.json ${MAYFLY_GENERATED}

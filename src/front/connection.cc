@@ -203,17 +203,28 @@ io::Task<std::expected<void, http1::Refusal>> Connection::read_chunks(Body& body
     if (!got || *got == 0) co_return refused(400, "the body was cut off");
     filled = *got;
   }
-  // What follows the body is the next request: back into the connection's buffer.
-  std::size_t left = filled - used;
-  if (buffer_.size() < begin_ + left) {
+  give_back({chunk.data() + used, filled - used});
+  co_return std::expected<void, http1::Refusal>{};
+}
+
+// What follows a body is the next request: back into the connection's buffer.
+void Connection::give_back(std::string_view left) {
+  if (buffer_.size() < begin_ + left.size()) {
     // Views of the head point into the bytes there were.
-    std::vector<char> wider(begin_ + left);
+    std::vector<char> wider(begin_ + left.size());
     std::ranges::copy(buffer_, wider.begin());
     head_bytes_ = std::exchange(buffer_, std::move(wider));
   }
-  std::memcpy(buffer_.data() + begin_, chunk.data() + used, left);
-  end_ = begin_ + left;
-  co_return std::expected<void, http1::Refusal>{};
+  std::ranges::copy(left, buffer_.begin() + static_cast<std::ptrdiff_t>(begin_));
+  end_ = begin_ + left.size();
+}
+
+// Where the client waits for it; false: the connection is gone.
+io::Task<bool> Connection::send_continue() {
+  const http1::Head& head = reader_.head();
+  if (!head.expects_continue || head.minor != 1 || !unread().empty()) co_return true;
+  continue_sent_ = true;
+  co_return co_await write_bytes("HTTP/1.1 100 Continue\r\n\r\n", {});
 }
 
 std::optional<Body> Connection::body_at_hand(std::size_t limit, bool hash) {
@@ -249,12 +260,9 @@ io::Task<std::expected<Body, http1::Refusal>> Connection::read_body(std::size_t 
     if (sized && gauges_.body_bytes + head.content_length > gauges_.max_body_bytes) {
       co_return refused(503, "too many bodies at once");
     }
-    if (head.expects_continue && head.minor == 1 && unread().empty()) {
-      continue_sent_ = true;
-      if (!co_await write_bytes("HTTP/1.1 100 Continue\r\n\r\n", {})) {
-        broken_ = true;
-        co_return refused(400, "the connection is gone");
-      }
+    if (!co_await send_continue()) {
+      broken_ = true;
+      co_return refused(400, "the connection is gone");
     }
     auto done = sized ? co_await read_sized(body, sha ? &*sha : nullptr)
                       : co_await read_chunks(body, limit, sha ? &*sha : nullptr);
@@ -272,9 +280,9 @@ io::Task<bool> Connection::write_bytes(std::string_view head, std::string_view b
   co_return put.has_value();
 }
 
-// The length of a streamed body is not known: it comes in chunks, or (HTTP/1.0) lasts until the
+// A streamed body whose length is not known comes in chunks, or (HTTP/1.0) lasts until the
 // connection's end.
-void Connection::append_head(const Response& response, bool keep_alive) {
+void Connection::append_head(const Response& response, bool keep_alive, bool head_only) {
   out_.clear();
   http1::Writer writer(out_);
   writer.status_line(response.status);
@@ -284,7 +292,9 @@ void Connection::append_head(const Response& response, bool keep_alive) {
   }
   bool old = reader_.head().minor == 0;
   if (!is_bodiless(response.status)) {
-    if (!response.stream) {
+    if (response.stream_bytes && (response.stream || head_only)) {
+      writer.field("Content-Length", *response.stream_bytes);
+    } else if (!response.stream) {
       writer.field("Content-Length", response.body.size());
     } else if (!old) {
       writer.field("Transfer-Encoding", "chunked");
@@ -299,7 +309,7 @@ void Connection::append_head(const Response& response, bool keep_alive) {
 }
 
 io::Task<bool> Connection::write(Response response, bool keep_alive, bool head_only) {
-  append_head(response, keep_alive);
+  append_head(response, keep_alive, head_only);
   bool bare = is_bodiless(response.status) || head_only;
   std::string_view body = bare ? std::string_view() : response.body;
   // Small answers go out as one piece of memory, large ones without being copied.
@@ -317,12 +327,14 @@ io::Task<bool> Connection::write(Response response, bool keep_alive, bool head_o
 // The body is asked for its next part when the client has taken the one before: a slow client makes
 // its maker wait. False: the client, or the body, is not whole.
 io::Task<bool> Connection::write_stream(Response response, bool keep_alive, bool head_only) {
-  append_head(response, keep_alive);
+  append_head(response, keep_alive, head_only);
   if (is_bodiless(response.status) || head_only) {
     response.stream.reset();
     co_return co_await write_bytes(out_, {});
   }
-  bool chunked = reader_.head().minor == 1;
+  const auto declared = response.stream_bytes;
+  bool chunked = reader_.head().minor == 1 && !declared;
+  std::uint64_t sent = 0;
   stream_.limit_unsent(limits::stream_unsent_bytes);
   stream_.on_hangup([this] { gone_.request_stop(); });
   std::stop_callback on_stop(stop_, [this] { gone_.request_stop(); });
@@ -335,6 +347,9 @@ io::Task<bool> Connection::write_stream(Response response, bool keep_alive, bool
       if (!chunked) stream_.reset_on_close();
       co_return false;
     }
+    sent += part->size();
+    // More than was declared would be read as the next answer; less leaves its reader waiting.
+    if (declared && (sent > *declared || (part->empty() && sent < *declared))) co_return false;
     out_.clear();
     if (part->empty()) {
       if (chunked) writer.last_chunk();
@@ -382,6 +397,7 @@ io::Task<void> Connection::linger() {
 
 io::Task<Connection::Next> Connection::serve_one() {
   broken_ = continue_sent_ = false;
+  parts_.reset();
   auto there = co_await read_head();
   if (!there) {
     Response response = handler_.refuse(there.error().status, there.error().text);
@@ -397,7 +413,8 @@ io::Task<Connection::Next> Connection::serve_one() {
                                            (!reader_.head().expects_continue || continue_sent_));
   bool keep = reader_.head().keep_alive && !broken_ && !gauges_.draining && small;
   if (response.stream) {
-    keep = keep && (reader_.head().minor == 1 || head_only || is_bodiless(response.status));
+    keep = keep && (reader_.head().minor == 1 || response.stream_bytes || head_only ||
+                    is_bodiless(response.status));
     bool sent = co_await write_stream(std::move(response), keep, head_only);
     stream_.on_hangup(nullptr);
     if (!sent) co_return Next::close;

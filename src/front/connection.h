@@ -24,6 +24,15 @@ struct Gauges {
   MonoTime date_until{};  // the next second begins
 };
 
+// Of a body that is read in parts.
+struct BodyParts {
+  std::vector<char> chunks;  // [begin, end) is read and not used, with framing by chunks
+  std::size_t begin = 0;
+  std::size_t end = 0;
+  std::uint64_t received = 0;
+  Duration waited{};  // for the client, since the first part
+};
+
 class Connection final : private Exchange {
  public:
   Connection(io::Loop& loop, io::Fd fd, Peer peer, Handler& handler, Gauges& gauges);
@@ -46,13 +55,21 @@ class Connection final : private Exchange {
   std::optional<Body> body_at_hand(std::size_t limit, bool hash) override;
   io::Task<std::expected<Body, io::http1::Refusal>> read_body(std::size_t limit,
                                                               bool hash) override;
+  io::Task<std::expected<std::string, io::http1::Refusal>> read_part(std::stop_token stop) override;
+  io::Task<std::expected<std::string, io::http1::Refusal>> take_part(std::stop_token stop);
+  io::Task<std::expected<std::string, io::http1::Refusal>> sized_part(std::stop_token stop);
+  io::Task<std::expected<std::string, io::http1::Refusal>> chunked_part(std::stop_token stop);
+  io::Task<std::expected<std::size_t, io::http1::Refusal>> read_socket(std::span<char> into,
+                                                                       std::stop_token stop);
+  io::Task<bool> send_continue();
+  void give_back(std::string_view left);
   io::Task<std::expected<bool, io::http1::Refusal>> read_head();
   io::Task<Next> serve_one();
   io::Task<bool> fill(Deadline deadline);
   io::Task<std::expected<void, io::http1::Refusal>> read_sized(Body& body, wire::Sha256* hash);
   io::Task<std::expected<void, io::http1::Refusal>> read_chunks(Body& body, std::size_t limit,
                                                                 wire::Sha256* hash);
-  void append_head(const Response& response, bool keep_alive);
+  void append_head(const Response& response, bool keep_alive, bool head_only);
   io::Task<bool> write(Response response, bool keep_alive, bool head_only);
   io::Task<bool> write_stream(Response response, bool keep_alive, bool head_only);
   io::Task<bool> write_bytes(std::string_view head, std::string_view body);
@@ -76,7 +93,8 @@ class Connection final : private Exchange {
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::size_t reserved_ = 0;  // of gauges_.body_bytes
-  bool idle_ = false;         // waits for the first byte of a request
+  std::optional<BodyParts> parts_;
+  bool idle_ = false;  // waits for the first byte of a request
   MonoTime idle_since_{};
   // Ends what waits for too long. Set once and looked at when it fires, since it almost never has
   // to: a request sets none of its own.

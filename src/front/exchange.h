@@ -34,6 +34,11 @@ class Exchange {
   // Reads the whole body (after 100 Continue, where the client waits for it), or says why not.
   virtual io::Task<std::expected<Body, io::http1::Refusal>> read_body(std::size_t limit,
                                                                       bool hash) = 0;
+  // The next bytes of a body that nobody reads whole, without their framing; empty: it is complete.
+  // The socket is read when this is called and never ahead, so that a client is as fast as whoever
+  // takes its body. Times count the waiting for the client alone. Not called again after a refusal.
+  virtual io::Task<std::expected<std::string, io::http1::Refusal>> read_part(
+      std::stop_token stop) = 0;
 };
 
 // Answers one request. Lives as long as the server.

@@ -41,6 +41,8 @@ struct Response {
   std::string body;
   // Set: the body comes from here, as it is made, instead.
   std::unique_ptr<io::BodySource> stream = {};
+  // Of the stream, where it is known before; of a HEAD's answer, what a GET's would have.
+  std::optional<std::uint64_t> stream_bytes = {};
 };
 
 using RawHandler = std::function<io::Task<Response>(const Request&)>;

@@ -1,6 +1,7 @@
 #include "front/locate.h"
 
 #include "base/log.h"
+#include "front/object_store.h"
 
 namespace mayfly::front {
 
@@ -133,9 +134,17 @@ const Entry* Directory::by_host(const std::vector<std::string>& host) const {
 
 const Entry* Directory::by_route(const http1::Head& head, const wire::Pairs& query) const {
   for (const auto& entry : entries_) {
+    // Nearly every path names an object: by_bucket() asks last.
+    if (is_object_store(*entry->service.model)) continue;
     if (entry->routes && entry->routes->match(head.method, head.path, query)) return entry.get();
   }
   return nullptr;
+}
+
+const Entry* Directory::by_bucket(const http1::Head& head,
+                                  const std::vector<std::string>& host) const {
+  if (host.empty() && !may_be_bucket_path(head.path)) return nullptr;
+  return by_signing_name("s3");
 }
 
 const Entry* Directory::by_action(std::string_view action) const {
@@ -171,20 +180,40 @@ std::expected<Located, Lost> Directory::locate(const http1::Head& head,
   if (entry == nullptr) {
     if (const std::string* action = wire::find_pair(*query, "Action")) entry = by_action(*action);
   }
+  if (entry == nullptr) entry = by_bucket(head, host);
   if (entry == nullptr) {
     return lost(nullptr, Protocol::rest_json, 404, "UnknownOperationException",
                 fmt::format("Nothing is served at {} {}. This server offers the services {} and, "
                             "below /_mayfly/, health, metrics and clock.",
                             head.method, head.path, names()));
   }
-  auto located = locate_in(*entry, head, *std::move(query));
-  if (located && scope) located->region = scope->region;
-  if (located && !scope && host.size() > 1) located->region = host.back();
+  const bool store = is_object_store(*entry->service.model);
+  auto located = store ? locate_in_store(*entry, head, host, *std::move(query))
+                       : locate_in(*entry, head, head.path, *std::move(query));
+  if (located && scope && !scope->region.empty()) located->region = scope->region;
+  if (located && !scope && !store && host.size() > 1) located->region = host.back();
+  return located;
+}
+
+std::expected<Located, Lost> Directory::locate_in_store(const Entry& entry, const http1::Head& head,
+                                                        const std::vector<std::string>& host,
+                                                        wire::Pairs query) const {
+  StoreHost at = store_host(host);
+  std::string path = at.bucket.empty() ? "" : "/" + at.bucket;
+  path += head.path;
+  // A copy is told from an upload by a field, in rows by a parameter of its name.
+  constexpr std::string_view source = "x-amz-copy-source";
+  bool copies = !head.field(source).empty() && wire::find_pair_nocase(query, source) == nullptr;
+  if (copies) query.emplace_back(source, std::string());
+  auto located = locate_in(entry, head, path, std::move(query));
+  if (!located) return located;
+  if (copies) located->query.pop_back();
+  located->region = std::move(at.region);
   return located;
 }
 
 std::expected<Located, Lost> Directory::locate_in(const Entry& entry, const http1::Head& head,
-                                                  wire::Pairs query) const {
+                                                  std::string_view path, wire::Pairs query) const {
   const api::ServiceModel& model = *entry.service.model;
   Protocol protocol = protocol_of(model, head, query);
   Located out{&entry, nullptr, protocol, {}, std::move(query), {}};
@@ -194,13 +223,13 @@ std::expected<Located, Lost> Directory::locate_in(const Entry& entry, const http
   };
   std::string what;
   if (is_rest(out.protocol)) {
-    auto match = entry.recent.match(*entry.routes, head.method, head.path, out.query);
+    auto match = entry.recent.match(*entry.routes, head.method, path, out.query);
     if (match) {
       out.operation = &model.operations[match->index];
       out.labels = std::move(match->labels);
       return out;
     }
-    if (entry.routes->knows_path(head.path)) {
+    if (entry.routes->knows_path(path)) {
       return lost(&entry, out.protocol, 405, "MethodNotAllowedException",
                   fmt::format("{} is not allowed at {}.", head.method, head.path));
     }
@@ -251,6 +280,7 @@ wire::CodecOperation codec_of(const api::ServiceModel& model, const api::Operati
   out.protocol = protocol;
   out.json_version = model.json_version.empty() ? "1.1" : model.json_version;
   out.xml_namespace = model.xml_namespace;
+  out.bare_xml_errors = is_object_store(model);
   out.query_compatible = model.query_compatible && protocol == Protocol::json;
   if (operation != nullptr) {
     out.name = operation->name;

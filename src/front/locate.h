@@ -84,8 +84,12 @@ class Directory {
   const Entry* by_host(const std::vector<std::string>& host) const;
   const Entry* by_route(const io::http1::Head& head, const wire::Pairs& query) const;
   const Entry* by_action(std::string_view action) const;
+  const Entry* by_bucket(const io::http1::Head& head, const std::vector<std::string>& host) const;
   std::expected<Located, Lost> locate_in(const Entry& entry, const io::http1::Head& head,
-                                         wire::Pairs query) const;
+                                         std::string_view path, wire::Pairs query) const;
+  std::expected<Located, Lost> locate_in_store(const Entry& entry, const io::http1::Head& head,
+                                               const std::vector<std::string>& host,
+                                               wire::Pairs query) const;
 
   std::vector<std::unique_ptr<Entry>> entries_;
 };

@@ -2,8 +2,10 @@
 
 #include <cstring>
 
+#include "front/object_store.h"
 #include "front/render.h"
 #include "front/resource.h"
+#include "front/upload.h"
 #include "wire/sigv4.h"
 #include "wire/validate.h"
 
@@ -91,11 +93,16 @@ struct Pipeline::Trip {
   bool anonymous = false;
   bool hash_body = false;
   Body body;
+  std::optional<UploadForm> upload;  // operations with streams_input, once their head is judged
+  std::string content_encoding;      // without the transfer's
+  std::string signed_path;           // with the bucket, of a signature that has no host in it
   api::Caller caller;
   Scope scope;
   wire::Record input;
 
   const api::Operation* operation() const { return at.operation; }
+  bool is_store() const { return entry != nullptr && is_object_store(*entry->service.model); }
+  bool streams_input() const { return operation() != nullptr && operation()->streams_input; }
   std::string_view operation_name() const {
     return at.operation != nullptr ? at.operation->name : std::string_view();
   }
@@ -147,9 +154,11 @@ io::Task<Response> Pipeline::serve(Exchange& exchange) {
   trip.host = host_labels(trip.head.host, deps_.settings.host_suffixes);
   if (const RawHandler* raw = raw_route(trip)) co_return co_await serve_raw(trip, *raw);
   auto answer = co_await run(trip);
+  if (!answer && trip.is_store()) name_as_store(answer.error());
   std::string_view code = answer ? std::string_view() : answer.error().code;
   Response response =
-      answer ? std::move(*answer) : render_error(trip.codec(), answer.error(), trip.id.str());
+      answer ? std::move(*answer)
+             : render_error(trip.codec(), answer.error(), trip.id.str(), trip.head.path);
   if (deps_.settings.dev) add_cors(trip, response);
   if (response.stream) {
     // The call lasts as long as its body.
@@ -175,7 +184,9 @@ io::Task<std::expected<Response, api::ApiError>> Pipeline::run(Trip& trip) {
   CO_TRY(locate(trip));    // which operation: its limits and its protocol's errors
   CO_TRY(precheck(trip));  // key, token and age need no body
   // declared size, memory, then the bytes
-  if (auto there = trip.exchange.body_at_hand(body_limit(trip), trip.hash_body)) {
+  if (trip.streams_input()) {
+    CO_TRY(judge_upload(trip));  // its bytes come when the handler asks for them
+  } else if (auto there = trip.exchange.body_at_hand(body_limit(trip), trip.hash_body)) {
     CO_TRY(take_body(trip, *std::move(there)));
   } else {
     CO_TRY(co_await body(trip));
@@ -230,20 +241,29 @@ Pipeline::Step Pipeline::locate(Trip& trip) {
   trip.at = *std::move(located);
   trip.entry = trip.at.entry;
   trip.protocol = trip.at.protocol;
+  // Version 2 signs the resource and no host: it must be the one that is acted on.
+  if (trip.claim && trip.claim->region.empty()) {
+    if (auto bucket = store_host(trip.host).bucket; !bucket.empty()) {
+      trip.signed_path = fmt::format("/{}{}", bucket, trip.head.path);
+      request.path = trip.signed_path;
+    }
+  }
   return {};
 }
 
 Pipeline::Step Pipeline::precheck(Trip& trip) {
   std::string_view hash = trip.head.field("x-amz-content-sha256");
-  if (wire::sigv4::streaming_kind(hash) != wire::sigv4::Streaming::none) {
-    return std::unexpected(api::ApiError{
-        "NotImplementedException",
-        501,
-        "Bodies in aws-chunked encoding are for the object store, which is not implemented yet.",
-        false,
-        {}});
+  if (wire::sigv4::streaming_kind(hash) != wire::sigv4::Streaming::none && !trip.streams_input()) {
+    return std::unexpected(
+        api::ApiError{"NotImplementedException",
+                      501,
+                      "Bodies in aws-chunked encoding are for uploads to the object store.",
+                      false,
+                      {}});
   }
-  bool may_be_anonymous = trip.operation() == nullptr || trip.operation()->unsigned_allowed;
+  // Whether nobody in particular may do it is for the bucket's policy to say.
+  bool may_be_anonymous =
+      trip.operation() == nullptr || trip.operation()->unsigned_allowed || trip.is_store();
   if (!trip.claim && may_be_anonymous && trip.head.field("authorization").empty()) {
     trip.anonymous = true;
     return {};
@@ -251,6 +271,23 @@ Pipeline::Step Pipeline::precheck(Trip& trip) {
   auto checked = deps_.guard.precheck(trip.signed_request);
   if (!checked) return std::unexpected(authentication_error(checked.error(), trip.protocol));
   trip.hash_body = *checked;
+  return {};
+}
+
+// The signature covers what the head says of the body; whether that is true shows at its end.
+Pipeline::Step Pipeline::judge_upload(Trip& trip) {
+  auto form = upload_form(trip.head);
+  if (!form) return std::unexpected(std::move(form).error());
+  trip.upload = *std::move(form);
+  if (!trip.upload->sha256.empty()) trip.body.sha256 = trip.upload->sha256;
+  if (trip.upload->sha256.empty() && trip.hash_body) {
+    return std::unexpected(
+        api::ApiError{"InvalidRequest",
+                      400,
+                      "Missing required header for this request: x-amz-content-sha256",
+                      true,
+                      {}});
+  }
   return {};
 }
 
@@ -275,7 +312,7 @@ io::Task<Pipeline::Step> Pipeline::body(Trip& trip) {
 }
 
 Pipeline::Step Pipeline::authenticate(Trip& trip) {
-  if (trip.anonymous && trip.operation()->unsigned_allowed) {
+  if (trip.anonymous && (trip.operation()->unsigned_allowed || trip.is_store())) {
     trip.caller.source_ip = trip.exchange.peer().ip;
     return {};
   }
@@ -283,6 +320,7 @@ Pipeline::Step Pipeline::authenticate(Trip& trip) {
   auto caller = deps_.guard.authenticate(trip.signed_request);
   if (!caller) return std::unexpected(authentication_error(caller.error(), trip.protocol));
   trip.caller = *std::move(caller);
+  if (trip.upload) trip.upload->signing = deps_.guard.chunk_signing(trip.signed_request);
   return {};
 }
 
@@ -306,7 +344,15 @@ Pipeline::Step Pipeline::decode(Trip& trip) {
   parts.labels = std::move(trip.at.labels);
   parts.headers = std::move(trip.signed_request.headers);  // the signature has been judged
   parts.body = trip.body.bytes;
+  if (trip.is_store()) {
+    bool presigned = trip.signed_request.claim && trip.signed_request.claim->presigned;
+    adapt_fields(parts.headers, parts.query, presigned, trip.content_encoding);
+  }
   auto record = wire::decode_request(trip.codec(), parts);
+  if (!record && trip.is_store()) {
+    return std::unexpected(
+        store_decode_error(*trip.operation(), std::move(record).error().message));
+  }
   if (!record) {
     bool form = trip.protocol == Protocol::query || trip.protocol == Protocol::ec2;
     return std::unexpected(api::ApiError{form ? "MalformedInput" : "SerializationException",
@@ -332,6 +378,7 @@ Pipeline::Step Pipeline::authorize(Trip& trip) {
   guard::Decision decision = deps_.guard.authorize(
       {trip.caller, trip.operation()->action, resource.arn, resource.account, {}, {}});
   if (decision.allowed) return {};
+  if (trip.anonymous) return std::unexpected(denial("Access Denied", trip.protocol));
   return std::unexpected(denial(std::move(decision.reason), trip.protocol));
 }
 
@@ -345,11 +392,16 @@ io::Task<std::expected<Response, api::ApiError>> Pipeline::call(Trip& trip) {
                  .instance = trip.exchange.peer().instance};
   // The bytes are decoded: a long call need not hold them.
   trip.body.bytes = std::string();
+  if (trip.upload) call.upload = std::make_unique<Upload>(trip.exchange, *std::move(trip.upload));
   auto output = co_await (*trip.handler)(call, std::move(trip.input));
   if (!output) co_return std::unexpected(std::move(output).error());
   auto parts = wire::encode_response(trip.codec(), *output, trip.id.str());
+  // A range is no whole: the model knows one status alone.
+  if (trip.is_store() && wire::find_pair_nocase(parts.headers, "Content-Range") != nullptr) {
+    parts.status = 206;
+  }
   co_return Response{parts.status, std::move(parts.headers), std::move(parts.body),
-                     std::move(call.stream)};
+                     std::move(call.stream), call.stream_bytes};
 }
 
 const RawHandler* Pipeline::raw_route(const Trip& trip) const {

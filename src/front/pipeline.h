@@ -43,6 +43,7 @@ class Pipeline final : public Handler {
   Step browser(Trip& trip);
   Step locate(Trip& trip);
   Step precheck(Trip& trip);
+  static Step judge_upload(Trip& trip);
   static std::size_t body_limit(const Trip& trip);
   Step take_body(Trip& trip, Body body);
   io::Task<Step> body(Trip& trip);

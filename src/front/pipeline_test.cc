@@ -238,7 +238,7 @@ TEST_CASE("pages: local origins are served in --dev, foreign ones are not") {
   CHECK(world.invoked.size() == 1);
 }
 
-TEST_CASE("bodies in signed chunks are refused by name until the object store is there") {
+TEST_CASE("bodies in signed chunks are for uploads alone and refused elsewhere") {
   World world;
   std::string answer = once(
       world,

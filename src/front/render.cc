@@ -20,10 +20,15 @@ int forbidden_status(Protocol protocol) {
 }  // namespace
 
 Response render_error(const wire::CodecOperation& codec, const api::ApiError& error,
-                      std::string_view request_id) {
-  wire::ErrorParts parts{error.code, error.message, error.http_status, error.sender_fault,
-                         error.detail ? &*error.detail : nullptr};
+                      std::string_view request_id, std::string_view path) {
+  wire::ErrorParts parts{error.code,
+                         error.message,
+                         error.http_status,
+                         error.sender_fault,
+                         error.detail ? &*error.detail : nullptr,
+                         path};
   auto encoded = wire::encode_error(codec, parts, request_id);
+  for (const auto& field : error.headers) encoded.headers.push_back(field);
   return {encoded.status, std::move(encoded.headers), std::move(encoded.body)};
 }
 

@@ -11,7 +11,7 @@
 namespace mayfly::front {
 
 Response render_error(const wire::CodecOperation& codec, const api::ApiError& error,
-                      std::string_view request_id);
+                      std::string_view request_id, std::string_view path = {});
 // Before anything of the request is known: JSON {"message": …}.
 Response render_refusal(int status, std::string_view text);
 

@@ -116,6 +116,12 @@ class Guard {
   // age. Answers whether authenticate() will need body_sha256 (it does not where the signature
   // leaves the body out, or for keys whose signature need not match).
   virtual Result<bool> precheck(const SignedRequest& request) = 0;
+  // For the chunks of a body that continue the signature of the request's head, once
+  // authenticate() has let it pass; nothing where a signature need not match.
+  virtual std::optional<wire::sigv4::ChunkDecoder::Signing> chunk_signing(
+      const SignedRequest& /*request*/) {
+    return std::nullopt;
+  }
   virtual Decision authorize(const Question& question) = 0;
   virtual void set_resource_policies(ResourcePolicies& policies) = 0;
   // Temporary credentials of a function's role: no storage needed (the secret and the token are

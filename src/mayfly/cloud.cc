@@ -40,6 +40,7 @@ io::Task<Result<>> Cloud::open() {
   CO_TRY(co_await lambda_->start());
   invoker_->start();
   topics_->start();
+  objects_->start();
   scheduler_->start();
   bus_->start();
   pipes_->start();
@@ -87,7 +88,23 @@ io::Task<Result<>> Cloud::open_state() {
   CO_TRY_ASSIGN(images_, functions::open_image_store(loop_, *state_, workers_, data_dir_));
   CO_TRY_ASSIGN(registry_, functions::open_registry(loop_, *state_));
   CO_TRY(mappings_.emplace(*state_).load());
-  co_return open_topics();
+  CO_TRY(open_topics());
+  co_return open_objects();
+}
+
+Result<> Cloud::open_objects() {
+  TRY_ASSIGN(object_records_, store::open_embedded(loop_, workers_, data_dir_, "objects"));
+  TRY_ASSIGN(objects_,
+             services::s3::House::open({.loop = loop_,
+                                        .random = random_,
+                                        .workers = workers_,
+                                        .store = *object_records_,
+                                        .files = std::filesystem::path(data_dir_) / "objects",
+                                        .switchboard = switchboard_,
+                                        .guard = *guard_}));
+  switchboard_.add_target("s3", objects_->target());
+  policies_by_service_.add("s3", objects_->policies());
+  return {};
 }
 
 Result<> Cloud::open_topics() {
@@ -269,6 +286,7 @@ void Cloud::open_front() {
       services::sqs::make_sqs_service({.loop = loop_, .queues = *queues_, .effects = &effects_}));
   add_service(services::scheduler::make_scheduler_service(*scheduler_));
   add_service(topics_->operations());
+  add_service(objects_->operations());
   add_service(services::identity::make_identity_service({}));
   front_->add_path("/_mayfly/code/", lambda::adapt<front::Request, front::Response>(
                                          *lambda_, &lambda::Service::serve_code));
@@ -458,6 +476,7 @@ io::Task<void> Cloud::close() {
   if (queues_) queues_->release();  // nobody waits for messages any more
   if (front_) co_await front_->close(deadline);
   if (topics_) co_await topics_->close();
+  if (objects_) co_await objects_->stop();
   if (bus_) co_await bus_->close();
   if (lambda_) co_await lambda_->close();
   if (invoker_) co_await invoker_->close(deadline);
@@ -466,6 +485,7 @@ io::Task<void> Cloud::close() {
   if (scheduler_) co_await scheduler_->close();
   if (pipes_) co_await pipes_->close();
   if (queues_) co_await queues_->close();
+  if (objects_) co_await objects_->close();
   co_await http_client_.close();
   if (launcher_) co_await launcher_->close();
   if (logs_) co_await logs_->close();

@@ -28,6 +28,7 @@
 #include "services/events/service.h"
 #include "services/lambda/service.h"
 #include "services/pipes/service.h"
+#include "services/s3/house.h"
 #include "services/scheduler/service.h"
 #include "services/sns/house.h"
 #include "services/sqs/service.h"
@@ -57,6 +58,7 @@ class Cloud {
   io::Task<void> find_runtimes();
   io::Task<Result<>> open_state();
   Result<> open_topics();
+  Result<> open_objects();
   io::Task<Result<>> open_invoker();
   void open_front();
   Result<> open_bus();
@@ -108,6 +110,8 @@ class Cloud {
   io::HttpClient http_client_{loop_, workers_};  // for what the server sends itself
   std::unique_ptr<store::Store> topic_records_;
   std::unique_ptr<services::sns::House> topics_;
+  std::unique_ptr<store::Store> object_records_;
+  std::unique_ptr<services::s3::House> objects_;
   std::unique_ptr<store::Store> bus_records_;
   std::unique_ptr<services::bus::EventBus> bus_;
   std::unique_ptr<services::pipes::Pipes> pipes_;

@@ -82,6 +82,9 @@ Result<BusRef> EventTarget::allowed(std::string_view arn, const events::Sender& 
   // Rules pass on within their account without asking.
   bool own = sender.service == principal && sender.role_arn.empty() &&
              sender.account == ref->scope.account;
+  // So do the cloud's services, to the default bus of the account whose resource it is.
+  own = own || (sender.service == "s3.amazonaws.com" && sender.role_arn.empty() &&
+                sender.account == ref->scope.account && ref->name == "default");
   if (!own) TRY(guard::may_push(deps_.guard, sender, "events:PutEvents", arn));
   return *std::move(ref);
 }

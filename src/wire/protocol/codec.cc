@@ -139,6 +139,8 @@ void append_error_xml(std::string& out, const ErrorParts& error, bool with_type)
   append_members_xml(out, *body.record);
 }
 
+constexpr std::string_view declaration = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+
 void encode_xml_error(const CodecOperation& operation, const ErrorParts& error,
                       std::string_view request_id, HttpResponseParts& response) {
   std::string& out = response.body;
@@ -153,9 +155,12 @@ void encode_xml_error(const CodecOperation& operation, const ErrorParts& error,
   }
   content_type(response, operation.protocol == Protocol::query ? "text/xml" : "application/xml");
   if (operation.bare_xml_errors) {
+    out += declaration;
     out += "<Error>";
     append_error_xml(out, error, false);
+    if (!error.resource.empty()) append_element(out, "Resource", error.resource);
     append_element(out, "RequestId", request_id);
+    append_element(out, "HostId", base64_encode(request_id));
     out += "</Error>";
     return;
   }
@@ -167,8 +172,14 @@ void encode_xml_error(const CodecOperation& operation, const ErrorParts& error,
   out += "</ErrorResponse>";
 }
 
-void add_request_id(HttpResponseParts& response, std::string_view request_id) {
+void add_request_id(const CodecOperation& operation, HttpResponseParts& response,
+                    std::string_view request_id) {
   if (request_id.empty()) return;
+  if (operation.bare_xml_errors) {
+    response.headers.emplace_back("x-amz-request-id", request_id);
+    response.headers.emplace_back("x-amz-id-2", base64_encode(request_id));
+    return;
+  }
   response.headers.emplace_back("x-amzn-RequestId", request_id);
 }
 
@@ -191,6 +202,9 @@ HttpResponseParts encode_response(const CodecOperation& operation, const Record&
     case Protocol::rest_json:
     case Protocol::rest_xml:
       if (record != nullptr) response = encode_rest(operation, output);
+      if (operation.bare_xml_errors && response.body.starts_with('<')) {
+        response.body.insert(0, declaration);
+      }
       break;
     case Protocol::json:
       content_type(response, json_type(operation));
@@ -219,7 +233,7 @@ HttpResponseParts encode_response(const CodecOperation& operation, const Record&
     response.body.clear();
     std::erase_if(response.headers, [](const auto& h) { return iequals(h.first, "content-type"); });
   }
-  add_request_id(response, request_id);
+  add_request_id(operation, response, request_id);
   return response;
 }
 
@@ -261,7 +275,7 @@ HttpResponseParts encode_error(const CodecOperation& operation, const ErrorParts
   }
   // The status is the error's own, whatever a member bound to it says.
   response.status = error.http_status;
-  add_request_id(response, request_id);
+  add_request_id(operation, response, request_id);
   return response;
 }
 

@@ -31,7 +31,9 @@ struct CodecOperation {
   // Content type of a blob payload when no member of the output says one.
   std::string_view blob_content_type = "application/octet-stream";
   bool query_compatible = false;  // awsQueryCompatible: errors carry x-amzn-query-error
-  bool bare_xml_errors = false;   // rest-xml without <ErrorResponse> around <Error>, as S3
+  // rest-xml as S3 writes it: a declaration before the root, no <ErrorResponse> around <Error>,
+  // identifiers of the request in x-amz-request-id and x-amz-id-2.
+  bool bare_xml_errors = false;
 };
 
 struct HttpRequestParts {
@@ -57,6 +59,7 @@ struct ErrorParts {
   int http_status = 400;
   bool sender_fault = true;
   const Record* detail = nullptr;
+  std::string_view resource = {};  // with bare_xml_errors: the path
 };
 
 // Kind invalid, with the text of a SerializationException.

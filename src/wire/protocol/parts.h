@@ -51,6 +51,9 @@ void append_xml_text(std::string& out, std::string_view text);
 void append_record_xml(std::string& out, std::string_view name, std::string_view xml_namespace,
                        const Record& record);
 void append_members_xml(std::string& out, const Record& record);
+// <name xmlns="…">text</name>
+void append_text_root(std::string& out, const Member& member, std::string_view xml_namespace,
+                      const Value& value);
 
 // CBOR (rpc-v2-cbor).
 Result<Record> decode_cbor_body(const Shape& shape, std::string_view body);

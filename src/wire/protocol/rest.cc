@@ -318,7 +318,12 @@ HttpResponseParts encode_rest(const CodecOperation& operation, const Record& out
     content_type = "application/xml";
     std::string name(shape.xml_name);
     if (name.empty()) name = fmt::format("{}Response", operation.name);
-    append_record_xml(response.body, name, operation.xml_namespace, output);
+    // A root of its only member's name is that member (S3's GetBucketLocation).
+    if (shape.members.size() == 1 && shape.members[0].wire_name == name) {
+      append_text_root(response.body, shape.members[0], operation.xml_namespace, output.at(0));
+    } else {
+      append_record_xml(response.body, name, operation.xml_namespace, output);
+    }
   }
   if (!content_type.empty() && find_pair_nocase(response.headers, "content-type") == nullptr) {
     response.headers.emplace_back("Content-Type", std::move(content_type));

@@ -271,4 +271,13 @@ void append_record_xml(std::string& out, std::string_view name, std::string_view
   out += fmt::format("</{}>", name);
 }
 
+void append_text_root(std::string& out, const Member& member, std::string_view xml_namespace,
+                      const Value& value) {
+  out += fmt::format("<{} xmlns=\"", member.wire_name);
+  append_xml_text(out, xml_namespace);
+  out += "\">";
+  append_xml_text(out, text_of_scalar(member, value, TimestampFormat::iso8601));
+  out += fmt::format("</{}>", member.wire_name);
+}
+
 }  // namespace mayfly::wire::protocol

@@ -1,0 +1,118 @@
+// PutObject, DeleteObject, DeleteObjects.
+#include "api/input.h"
+#include "services/s3/intake.h"
+#include "services/s3/limits.h"
+#include "services/s3/names.h"
+#include "services/s3/service.h"
+#include "wire/text.h"
+
+namespace mayfly::services::s3 {
+
+namespace {
+
+using api::text_of;
+
+// Of an input with a VersionId: there is but one version, whose id is "null".
+ApiResult<void> check_version(std::string_view version) {
+  if (version.empty() || version == "null") return {};
+  return invalid_argument("Invalid version id specified");
+}
+
+model::Error error_of(const std::string& key, const api::ApiError& error) {
+  model::Error out;
+  out.set_key(key).set_code(error.code).set_message(error.message);
+  return out;
+}
+
+}  // namespace
+
+Answer put_object(Deps deps, api::Call& call, wire::Record input) {
+  auto bucket = find_bucket(deps, call, input);
+  if (!bucket) co_return std::unexpected(std::move(bucket.error()));
+  auto about = read_about_members(input);
+  if (!about) co_return std::unexpected(std::move(about.error()));
+  auto expected = expected_of(input, limits::object_upload_bytes);
+  if (!expected) co_return std::unexpected(std::move(expected.error()));
+  if (call.upload != nullptr && !call.upload->size()) {
+    co_return refuse("MissingContentLength", 411,
+                     "You must provide the Content-Length HTTP header.");
+  }
+  WriteCondition condition{.if_match = text_of(input, "IfMatch"),
+                           .if_none_match = text_of(input, "IfNoneMatch")};
+  auto received = co_await receive(deps.pieces, call.upload.get(), *std::move(expected));
+  if (!received) co_return std::unexpected(std::move(received.error()));
+  auto happening = happening_of(deps, call, "ObjectCreated:Put");
+  Objects::New what{.object = {.key = text_of(input, "Key"),
+                               .size = received->piece.size,
+                               .etag = wire::hex_encode(received->md5),
+                               .modified_ms = happening.at_ms / 1000 * 1000,
+                               .owner = call.caller.account,
+                               .about = *std::move(about),
+                               .checksum = std::move(received->checksum),
+                               .piece = received->piece},
+                    .bytes = std::move(received->bytes)};
+  auto put = co_await deps.objects.put((*bucket)->name, std::move(what), std::move(condition),
+                                       std::move(happening));
+  if (!put) co_return std::unexpected(std::move(put.error()));
+  auto out = record_of(model::PutObjectOutput()
+                           .set_e_tag(etag_text(put->etag))
+                           .set_server_side_encryption("AES256"));
+  set_checksum(out, put->checksum);
+  co_return out;
+}
+
+Answer delete_object(Deps deps, api::Call& call, wire::Record input) {
+  auto bucket = find_bucket(deps, call, input);
+  if (!bucket) co_return std::unexpected(std::move(bucket.error()));
+  if (auto good = check_version(text_of(input, "VersionId")); !good) {
+    co_return std::unexpected(good.error());
+  }
+  if (auto good = refuse_members(input, {"IfMatchLastModifiedTime", "IfMatchSize", "MFA"}); !good) {
+    co_return std::unexpected(good.error());
+  }
+  WriteCondition condition{.if_match = text_of(input, "IfMatch")};
+  std::vector<std::string> keys{text_of(input, "Key")};
+  auto gone = co_await deps.objects.remove((*bucket)->name, std::move(keys), std::move(condition),
+                                           happening_of(deps, call, "ObjectRemoved:Delete"));
+  if (!gone) co_return std::unexpected(std::move(gone.error()));
+  co_return model::DeleteObjectOutput().take();
+}
+
+Answer delete_objects(Deps deps, api::Call& call, wire::Record input) {
+  auto bucket = find_bucket(deps, call, input);
+  if (!bucket) co_return std::unexpected(std::move(bucket.error()));
+  model::DeleteObjectsRequest in(std::move(input));
+  auto wanted = in.delete_();
+  if (!wanted || wanted->objects().empty() || wanted->objects().size() > limits::object_deletes) {
+    co_return malformed_xml();
+  }
+  std::vector<std::string> keys;
+  std::vector<model::Error> errors;
+  for (const auto& one : wanted->objects()) {
+    std::string key(one.key().value_or(""));
+    if (key.empty()) co_return malformed_xml();
+    auto good = check_version(one.version_id().value_or(""));
+    if (good) good = check_key(key);
+    if (good) good = refuse_members(one.record(), {"ETag", "LastModifiedTime", "Size"});
+    if (good) {
+      keys.push_back(std::move(key));
+    } else {
+      errors.push_back(error_of(key, good.error()));
+    }
+  }
+  auto gone = co_await deps.objects.remove((*bucket)->name, keys, {},
+                                           happening_of(deps, call, "ObjectRemoved:Delete"));
+  if (!gone) co_return std::unexpected(std::move(gone.error()));
+  model::DeleteObjectsOutput out;
+  if (!wanted->quiet().value_or(false)) {
+    std::vector<model::DeletedObject> deleted;
+    for (auto& key : keys) {
+      deleted.emplace_back().set_key(std::move(key));
+    }
+    out.set_deleted(std::move(deleted));
+  }
+  if (!errors.empty()) out.set_errors(std::move(errors));
+  co_return std::move(out).take();
+}
+
+}  // namespace mayfly::services::s3
