@@ -190,7 +190,7 @@ std::expected<Located, Lost> Directory::locate(const http1::Head& head,
   const bool store = is_object_store(*entry->service.model);
   auto located = store ? locate_in_store(*entry, head, host, *std::move(query))
                        : locate_in(*entry, head, head.path, *std::move(query));
-  if (located && scope) located->region = scope->region;
+  if (located && scope && !scope->region.empty()) located->region = scope->region;
   if (located && !scope && !store && host.size() > 1) located->region = host.back();
   return located;
 }

@@ -95,6 +95,7 @@ struct Pipeline::Trip {
   Body body;
   std::optional<UploadForm> upload;  // operations with streams_input, once their head is judged
   std::string content_encoding;      // without the transfer's
+  std::string signed_path;           // with the bucket, of a signature that has no host in it
   api::Caller caller;
   Scope scope;
   wire::Record input;
@@ -240,6 +241,13 @@ Pipeline::Step Pipeline::locate(Trip& trip) {
   trip.at = *std::move(located);
   trip.entry = trip.at.entry;
   trip.protocol = trip.at.protocol;
+  // Version 2 signs the resource and no host: it must be the one that is acted on.
+  if (trip.claim && trip.claim->region.empty()) {
+    if (auto bucket = store_host(trip.host).bucket; !bucket.empty()) {
+      trip.signed_path = fmt::format("/{}{}", bucket, trip.head.path);
+      request.path = trip.signed_path;
+    }
+  }
   return {};
 }
 

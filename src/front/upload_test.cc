@@ -2,6 +2,7 @@
 #include "api/s3.h"
 #include "front/front_test_world.h"
 #include "front/object_store.h"
+#include "wire/sigv2.h"
 
 using namespace mayfly;
 using namespace mayfly::front;
@@ -255,6 +256,27 @@ TEST_CASE("errors have S3's form, and codes of its own for what front/ and guard
   got = client.ask("GET /No-bucket HTTP/1.1\r\nHost: localhost\r\n\r\n");
   CHECK(status_of(got) == 404);
   CHECK(has(got, "Nothing is served at"));
+}
+
+TEST_CASE("version 2 signs the resource: the bucket of the host is part of it") {
+  Store store(Settings{});
+  const auto& root = *store.world.root;
+  auto url = [&](std::string_view resource, std::string_view path) {
+    std::string query = fmt::format("AWSAccessKeyId={}&Expires=1767225700", root.access_key_id);
+    std::string given = query + "&Signature=x";
+    wire::sigv4::Request bare{"GET", resource, given, {}};
+    std::string signature = wire::sigv2::signature(
+        root.secret_access_key, wire::sigv2::string_to_sign(bare, *wire::sigv2::parse_claim(bare)));
+    return fmt::format("{}?{}&Signature={}", path, query,
+                       wire::percent_encode(signature, wire::Slash::encode));
+  };
+  auto get = [&](const std::string& target, std::string_view host) {
+    Client client(store.world);
+    return status_of(client.ask(fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", target, host)));
+  };
+  CHECK(get(url("/buck/k", "/buck/k"), "127.0.0.1") == 200);
+  CHECK(get(url("/buck/k", "/k"), "buck.s3.localhost") == 200);
+  CHECK(get(url("/buck/k", "/buck/k"), "other.s3.localhost") == 403);
 }
 
 TEST_CASE("fields that presigned URLs carry in their query count as fields") {

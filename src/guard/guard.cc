@@ -7,6 +7,7 @@
 #include "guard/seal.h"
 #include "wire/hash.h"
 #include "wire/json.h"
+#include "wire/sigv2.h"
 #include "wire/sigv4.h"
 
 namespace mayfly::guard {
@@ -58,6 +59,31 @@ bool is_covered(const sigv4::Claim& claim, std::string_view content_sha256) {
 
 sigv4::Request as_signed(const SignedRequest& request) {
   return {request.method, request.path, request.query, request.headers};
+}
+
+// A URL presigned with version 2: a claim without date and region. expires_seconds is a time of the
+// epoch then.
+std::optional<sigv4::Claim> old_claim(const SignedRequest& request) {
+  auto old = wire::sigv2::parse_claim(as_signed(request));
+  if (!old) return std::nullopt;
+  sigv4::Claim claim;
+  claim.presigned = true;
+  claim.access_key_id = old->access_key_id;
+  claim.scope.service = "s3";
+  claim.signature = old->signature;
+  claim.security_token = old->security_token;
+  claim.expires_seconds = old->expires_at;
+  claim.kept = std::move(old->kept);
+  return claim;
+}
+
+bool is_old(const sigv4::Claim& claim) { return claim.presigned && claim.amz_date.empty(); }
+
+bool old_signature_fits(const SignedRequest& request, const std::string& secret) {
+  auto old = wire::sigv2::parse_claim(as_signed(request));
+  if (!old) return false;
+  std::string text = wire::sigv2::string_to_sign(as_signed(request), *old);
+  return wire::equal_in_constant_time(wire::sigv2::signature(secret, text), old->signature);
 }
 
 std::string random_key_id(std::string_view prefix, Random& random) {
@@ -133,6 +159,7 @@ Result<> KeyGuard::identify(const SignedRequest& request) {
   if (request.identity) return {};
   if (!request.claim) {
     TRY_ASSIGN(request.claim, sigv4::parse_claim(as_signed(request)));
+    if (!request.claim) request.claim = old_claim(request);
     if (!request.claim) return refuse("MissingAuthenticationToken", "Missing Authentication Token");
   }
   TRY_ASSIGN(request.identity, find_key(*request.claim));
@@ -181,6 +208,10 @@ Result<Identity> KeyGuard::open_session(const sigv4::Claim& claim) {
 }
 
 Result<> KeyGuard::check_age(const sigv4::Claim& claim) {
+  if (is_old(claim)) {
+    if (epoch_millis(clock_.wall()) / 1000 <= claim.expires_seconds) return {};
+    return refuse("RequestExpired", "Request has expired");
+  }
   auto signed_at = wire::parse_amz_date(claim.amz_date);
   if (!signed_at) {
     return refuse("IncompleteSignature",
@@ -242,9 +273,14 @@ Result<> KeyGuard::check_signed_headers(const SignedRequest& request, const sigv
 
 Result<bool> KeyGuard::precheck(const SignedRequest& request) {
   TRY(identify(request));
-  if (!request.identity->check_signature) return false;
   const sigv4::Claim& claim = *request.claim;
+  if (!request.identity->check_signature) {
+    // A URL that was given away ends when it says so, whoever signed it.
+    if (claim.presigned && claim.scope.service == "s3") TRY(check_age(claim));
+    return false;
+  }
   TRY(check_age(claim));
+  if (is_old(claim)) return false;
   TRY(check_signed_headers(request, claim));
   return is_covered(claim, header(request, "x-amz-content-sha256"));
 }
@@ -283,6 +319,12 @@ Result<api::Caller> KeyGuard::authenticate(const SignedRequest& request) {
   }
   const sigv4::Claim& claim = *request.claim;
   TRY(check_age(claim));
+  if (is_old(claim)) {
+    if (!old_signature_fits(request, request.identity->secret)) return mismatch();
+    api::Caller caller = request.identity->caller;
+    caller.source_ip = request.source_ip;
+    return caller;
+  }
   TRY(check_signed_headers(request, claim));
   TRY_ASSIGN(auto hash, payload_hash(request, claim));
   std::string canonical = sigv4::canonical_request(as_signed(request), claim.signed_names(), hash,
@@ -345,6 +387,10 @@ std::optional<CredentialScope> credential_scope(const SignedRequest& request) {
   if (auto whole = sigv4::parse_claim(as_signed(request)); whole && *whole) {
     request.claim = *std::move(whole);
     return CredentialScope{request.claim->scope.region, request.claim->scope.service};
+  }
+  if (auto old = old_claim(request)) {
+    request.claim = std::move(old);
+    return CredentialScope{{}, "s3"};
   }
   // Not whole: what it names still says which service answers that it is not.
   auto claim = sigv4::peek_claim(as_signed(request));

@@ -7,6 +7,7 @@
 #include "sim/manual_clock.h"
 #include "sim/memory_store.h"
 #include "wire/hash.h"
+#include "wire/sigv2.h"
 #include "wire/sigv4.h"
 
 using namespace mayfly;
@@ -328,6 +329,50 @@ TEST_CASE("presigned requests last as long as they say") {
   CHECK(code(*world.guard, request).empty());
   world.clock.advance(std::chrono::seconds(1));
   CHECK(code(*world.guard, request) == "RequestExpired");
+}
+
+TEST_CASE("URLs presigned with version 2 are the object store's, and last until their time") {
+  World world;
+  Credentials root = *world.root;
+  Signed request;
+  request.method = "GET";
+  request.path = "/buck/key";
+  request.body = "";
+  std::string query = "AWSAccessKeyId=" + root.access_key_id + "&Expires=1767229200";
+  request.query = query + "&Signature=x";
+  auto now = request.view();
+  sigv4::Request bare{now.method, now.path, now.query, now.headers};
+  auto claim = wire::sigv2::parse_claim(bare);
+  REQUIRE(claim.has_value());
+  std::string signature =
+      wire::sigv2::signature(root.secret_access_key, wire::sigv2::string_to_sign(bare, *claim));
+  request.query = query + "&Signature=" + wire::percent_encode(signature, wire::Slash::encode);
+  auto scope = credential_scope(request.view());
+  REQUIRE(scope.has_value());
+  CHECK(scope->service == "s3");
+  CHECK(code(*world.guard, request).empty());
+  auto needs_hash = world.guard->precheck(request.view());
+  REQUIRE(needs_hash.has_value());
+  CHECK(!*needs_hash);
+  Signed other = request;
+  other.path = "/other/key";
+  CHECK(code(*world.guard, other) == "SignatureDoesNotMatch");
+  world.clock.advance(std::chrono::hours(1));
+  CHECK(code(*world.guard, request).empty());
+  world.clock.advance(std::chrono::seconds(1));
+  CHECK(code(*world.guard, request) == "RequestExpired");
+}
+
+TEST_CASE("the object store's presigned URLs end for dev keys too") {
+  World world(true);
+  Signed request;
+  request.method = "GET";
+  request.query = "AWSAccessKeyId=test&Signature=any&Expires=1767225600";
+  CHECK(world.guard->precheck(request.view()).has_value());
+  world.clock.advance(std::chrono::seconds(1));
+  auto late = world.guard->precheck(request.view());
+  REQUIRE(!late.has_value());
+  CHECK(late.error().reason == "RequestExpired");
 }
 
 TEST_CASE("a sealed text opens under its key alone, whole") {

@@ -20,6 +20,16 @@ std::string digest(const EVP_MD* kind, std::string_view bytes) {
   return out;
 }
 
+std::string keyed(const EVP_MD* kind, std::string_view key, std::string_view bytes) {
+  std::string out(EVP_MAX_MD_SIZE, '\0');
+  unsigned size = 0;
+  HMAC(kind, key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
+       reinterpret_cast<unsigned char*>(out.data()), &size);
+  out.resize(size);
+  return out;
+}
+
 EVP_MD_CTX* as_context(void* context) { return static_cast<EVP_MD_CTX*>(context); }
 
 }  // namespace
@@ -31,12 +41,10 @@ std::string sha1(std::string_view bytes) { return digest(EVP_sha1(), bytes); }
 std::string md5(std::string_view bytes) { return digest(EVP_md5(), bytes); }
 
 std::string hmac_sha256(std::string_view key, std::string_view bytes) {
-  std::string out(32, '\0');
-  unsigned size = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-       reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
-       reinterpret_cast<unsigned char*>(out.data()), &size);
-  return out;
+  return keyed(EVP_sha256(), key, bytes);
+}
+std::string hmac_sha1(std::string_view key, std::string_view bytes) {
+  return keyed(EVP_sha1(), key, bytes);
 }
 
 std::uint32_t crc32(std::string_view bytes, std::uint32_t before) {

@@ -15,6 +15,7 @@ std::string sha512(std::string_view bytes);
 std::string sha1(std::string_view bytes);
 std::string md5(std::string_view bytes);
 std::string hmac_sha256(std::string_view key, std::string_view bytes);
+std::string hmac_sha1(std::string_view key, std::string_view bytes);
 // As zip and gzip use it; `before` continues an earlier value.
 std::uint32_t crc32(std::string_view bytes, std::uint32_t before = 0);
 // Takes the same time wherever the texts differ; for signatures and tokens.
