@@ -28,6 +28,7 @@ constexpr Row rows[] = {
     {"GetBucketLocation", get_bucket_location},
     {"GetBucketNotificationConfiguration", get_notifications},
     {"GetObject", get_object},
+    {"GetObjectAttributes", get_object_attributes},
     {"HeadBucket", head_bucket},
     {"HeadObject", head_object},
     {"ListBuckets", list_buckets},

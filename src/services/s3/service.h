@@ -63,6 +63,7 @@ MAYFLY_S3_HANDLER(delete_bucket);
 MAYFLY_S3_HANDLER(put_object);
 MAYFLY_S3_HANDLER(get_object);
 MAYFLY_S3_HANDLER(head_object);
+MAYFLY_S3_HANDLER(get_object_attributes);
 MAYFLY_S3_HANDLER(delete_object);
 MAYFLY_S3_HANDLER(delete_objects);
 MAYFLY_S3_HANDLER(copy_object);

@@ -95,6 +95,10 @@ class Objects(Compat):
         self.s3.upload_fileobj(io.BytesIO(body), self.bucket, "big")
         head = self.s3.head_object(Bucket=self.bucket, Key="big")
         self.assertTrue(head["ETag"].endswith('-3"'), head["ETag"])
+        attributes = self.s3.get_object_attributes(
+            Bucket=self.bucket, Key="big", ObjectAttributes=["ETag", "ObjectParts", "ObjectSize"])
+        self.assertEqual(attributes["ObjectSize"], 20 * MIB)
+        self.assertEqual(attributes["ObjectParts"]["TotalPartsCount"], 3)
         out = io.BytesIO()
         self.s3.download_fileobj(self.bucket, "big", out)
         self.assertEqual(hashlib.md5(out.getvalue()).digest(), hashlib.md5(body).digest())
