@@ -62,6 +62,17 @@ else()
   endif()
 endif()
 
+# They are optimised across files as well, in the programs that ask for it (mayfly_optimise_whole);
+# all others link the same objects as any.
+set(mayfly_whole)
+if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT MAYFLY_SANITIZE AND MAYFLY_PROFILE STREQUAL "use")
+  set(mayfly_whole -flto=thin -ffat-lto-objects)
+  list(APPEND mayfly_profile_options ${mayfly_whole})
+endif()
+function(mayfly_optimise_whole target)
+  target_link_options(${target} PRIVATE ${mayfly_whole})
+endfunction()
+
 # Called where the target of these sources is made.
 function(mayfly_profile_sources)
   if(NOT mayfly_profile_options)
@@ -78,7 +89,7 @@ function(mayfly_profile_sources)
     return()
   endif()
   set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "${mayfly_profile_options}")
-  if(MAYFLY_PROFILE STREQUAL "use")
+  if(MAYFLY_PROFILE STREQUAL "use" AND EXISTS ${mayfly_profile})
     set_source_files_properties(${sources} PROPERTIES OBJECT_DEPENDS ${mayfly_profile})
   endif()
 endfunction()
