@@ -75,8 +75,8 @@ Buckets::Use::~Use() {
   buckets_.unused_.wake_all();
 }
 
-io::Task<ApiResult<void>> Buckets::remove(std::string name,
-                                          std::function<Result<bool>()> is_empty) {
+io::Task<ApiResult<void>> Buckets::remove(std::string name, std::function<Result<bool>()> is_empty,
+                                          Table::Commit commit) {
   if (!find(name)) co_return no_such_bucket();
   ending_.insert(name);
   while (uses_.contains(name)) co_await unused_.park();
@@ -88,7 +88,7 @@ io::Task<ApiResult<void>> Buckets::remove(std::string name,
     out = refuse("BucketNotEmpty", 409, "The bucket you tried to delete is not empty");
   } else {
     auto gone = co_await table_.change(
-        name, [](const BucketRef&) -> Table::Outcome { return BucketRef(); });
+        name, [](const BucketRef&) -> Table::Outcome { return BucketRef(); }, std::move(commit));
     if (!gone) out = std::unexpected(std::move(gone.error()));
   }
   ending_.erase(name);

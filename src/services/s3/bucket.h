@@ -64,7 +64,9 @@ class Buckets {
   };
 
   // Once no change is under way and `is_empty` says so. Until then, and if it is, nobody finds it.
-  io::Task<ApiResult<void>> remove(std::string name, std::function<Result<bool>()> is_empty);
+  // `commit` stores the end of the bucket and of what belongs to it.
+  io::Task<ApiResult<void>> remove(std::string name, std::function<Result<bool>()> is_empty,
+                                   Table::Commit commit);
 
  private:
   Table table_;
