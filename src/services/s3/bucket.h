@@ -22,7 +22,8 @@ struct Bucket {
   Region region;
   std::int64_t created_ms = 0;
   Notifications notifications{};
-  std::string policy{};  // JSON as it was put; empty: none
+  std::string versioning{};  // "Enabled", "Suspended"; empty: it never was
+  std::string policy{};      // JSON as it was put; empty: none
   std::map<std::string, std::string> tags{};
   // Settings that are kept and answered: subresource → JSON of its structure.
   std::map<std::string, std::string> settings{};
