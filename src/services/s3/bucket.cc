@@ -30,6 +30,7 @@ std::string encode(const Bucket& bucket) {
   out["region"] = bucket.region.str();
   out["created_ms"] = bucket.created_ms;
   if (!bucket.notifications.empty()) out["notifications"] = json_of(bucket.notifications);
+  if (!bucket.versioning.empty()) out["versioning"] = bucket.versioning;
   if (!bucket.policy.empty()) out["policy"] = bucket.policy;
   put_map(out, "tags", bucket.tags);
   put_map(out, "settings", bucket.settings);
@@ -44,6 +45,7 @@ Result<> decode(std::string_view text, Bucket& out) {
   out.created_ms = json.int_or("created_ms", 0);
   if (const auto* rules = json.find("notifications"))
     out.notifications = read_notifications(*rules);
+  out.versioning = json.string_or("versioning");
   out.policy = json.string_or("policy");
   out.tags = read_map(json, "tags");
   out.settings = read_map(json, "settings");
@@ -75,8 +77,8 @@ Buckets::Use::~Use() {
   buckets_.unused_.wake_all();
 }
 
-io::Task<ApiResult<void>> Buckets::remove(std::string name,
-                                          std::function<Result<bool>()> is_empty) {
+io::Task<ApiResult<void>> Buckets::remove(std::string name, std::function<Result<bool>()> is_empty,
+                                          Table::Commit commit) {
   if (!find(name)) co_return no_such_bucket();
   ending_.insert(name);
   while (uses_.contains(name)) co_await unused_.park();
@@ -88,7 +90,7 @@ io::Task<ApiResult<void>> Buckets::remove(std::string name,
     out = refuse("BucketNotEmpty", 409, "The bucket you tried to delete is not empty");
   } else {
     auto gone = co_await table_.change(
-        name, [](const BucketRef&) -> Table::Outcome { return BucketRef(); });
+        name, [](const BucketRef&) -> Table::Outcome { return BucketRef(); }, std::move(commit));
     if (!gone) out = std::unexpected(std::move(gone.error()));
   }
   ending_.erase(name);

@@ -22,7 +22,8 @@ struct Bucket {
   Region region;
   std::int64_t created_ms = 0;
   Notifications notifications{};
-  std::string policy{};  // JSON as it was put; empty: none
+  std::string versioning{};  // "Enabled", "Suspended"; empty: it never was
+  std::string policy{};      // JSON as it was put; empty: none
   std::map<std::string, std::string> tags{};
   // Settings that are kept and answered: subresource → JSON of its structure.
   std::map<std::string, std::string> settings{};
@@ -64,7 +65,9 @@ class Buckets {
   };
 
   // Once no change is under way and `is_empty` says so. Until then, and if it is, nobody finds it.
-  io::Task<ApiResult<void>> remove(std::string name, std::function<Result<bool>()> is_empty);
+  // `commit` stores the end of the bucket and of what belongs to it.
+  io::Task<ApiResult<void>> remove(std::string name, std::function<Result<bool>()> is_empty,
+                                   Table::Commit commit);
 
  private:
   Table table_;

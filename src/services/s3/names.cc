@@ -49,7 +49,10 @@ ApiResult<void> check_key(std::string_view key) {
   if (key.size() > limits::object_key_bytes) {
     return refuse("KeyTooLongError", 400, "Your key is too long");
   }
-  if (!wire::is_utf8(key)) return refuse("InvalidURI", 400, "Couldn't parse the specified URI.");
+  // NUL is what ends a key in rows.
+  if (!wire::is_utf8(key) || key.find('\0') != key.npos) {
+    return refuse("InvalidURI", 400, "Couldn't parse the specified URI.");
+  }
   return {};
 }
 

@@ -11,7 +11,7 @@ namespace mayfly::services::s3 {
 
 // User guide, "General purpose bucket naming rules"; else InvalidBucketName.
 ApiResult<void> check_bucket_name(std::string_view name);
-// KeyTooLongError, and what is no UTF-8.
+// KeyTooLongError; InvalidURI for what is no UTF-8 or holds a NUL.
 ApiResult<void> check_key(std::string_view key);
 
 std::string bucket_arn(std::string_view bucket);  // "arn:aws:s3:::bucket"

@@ -5,6 +5,7 @@
 
 #include "services/s3/bucket.h"
 #include "services/s3/names.h"
+#include "services/s3/versions.h"
 #include "wire/hash.h"
 #include "wire/text.h"
 
@@ -65,6 +66,13 @@ bool events_overlap(std::string_view a, std::string_view b) {
 std::string sequencer_text(std::uint64_t sequencer) { return fmt::format("{:018X}", sequencer); }
 
 bool is_removal(const Happening& what) { return what.event.starts_with("ObjectRemoved"); }
+
+bool makes_marker(const Happening& what) {
+  return what.event == "ObjectRemoved:DeleteMarkerCreated";
+}
+
+// Of nothing, which a delete marker has.
+constexpr const char* empty_etag = "d41d8cd98f00b204e9800998ecf8427e";
 
 // As the header of the answer that told the client.
 std::string host_id(const std::string& request_id) {
@@ -137,7 +145,10 @@ std::string event_message(const Bucket& bucket, const NotificationRule& rule, co
   if (!is_removal(what)) {
     about["size"] = static_cast<std::int64_t>(object.size);
     about["eTag"] = object.etag;
+  } else if (makes_marker(what)) {
+    about["eTag"] = empty_etag;
   }
+  if (!is_null(object)) about["versionId"] = object.version;
   about["sequencer"] = sequencer_text(sequencer);
   Json record = Json::object({
       {"eventVersion", "2.1"},
@@ -172,7 +183,10 @@ std::string event_detail(const Bucket& bucket, const Happening& what, const Obje
   if (!is_removal(what)) {
     about["size"] = static_cast<std::int64_t>(object.size);
     about["etag"] = object.etag;
+  } else if (makes_marker(what)) {
+    about["etag"] = empty_etag;
   }
+  if (!is_null(object)) about["version-id"] = object.version;
   about["sequencer"] = sequencer_text(sequencer);
   Json out = Json::object({{"version", "0"},
                            {"bucket", Json::object({{"name", bucket.name}})},
@@ -181,7 +195,9 @@ std::string event_detail(const Bucket& bucket, const Happening& what, const Obje
                            {"requester", what.requester.str()},
                            {"source-ip-address", what.source_ip},
                            {"reason", what.reason}});
-  if (is_removal(what)) out["deletion-type"] = "Permanently Deleted";
+  if (is_removal(what)) {
+    out["deletion-type"] = makes_marker(what) ? "Delete Marker Created" : "Permanently Deleted";
+  }
   return out.dump();
 }
 

@@ -107,7 +107,11 @@ std::string encode(const Object& object) {
   out["at"] = object.modified_ms;
   out["owner"] = object.owner.str();
   put_checksum(out, object.checksum);
-  if (object.parts > 0) {
+  if (!object.version.empty()) out["version"] = object.version;
+  if (object.null_version) out["null"] = true;
+  if (object.marker) {
+    out["marker"] = true;
+  } else if (object.parts > 0) {
     out["parts"] = object.parts;
     out["parts_id"] = object.parts_id;
   } else {
@@ -129,7 +133,10 @@ Result<Object> decode_object(std::string_view text, std::string_view key) {
   out.checksum = read_checksum(json);
   out.parts = static_cast<int>(json.int_or("parts", 0));
   out.parts_id = json.string_or("parts_id");
-  if (out.parts == 0) {
+  out.version = json.string_or("version");
+  out.null_version = json.bool_or("null", false);
+  out.marker = json.bool_or("marker", false);
+  if (out.parts == 0 && !out.marker) {
     TRY_ASSIGN(out.piece, read_piece(json.find("piece")));
   }
   out.upload_id = json.string_or("upload");

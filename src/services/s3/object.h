@@ -1,7 +1,8 @@
 // An object as its row has it, and the values that rows of the room are made of.
 //
 //   b/BUCKET              a bucket (bucket.h)
-//   o/BUCKET/KEY          the object of that key
+//   o/BUCKET/KEY          the current object of that key
+//   v/…, w/…              versions that are kept (versions.h)
 //   p/ID                  the parts of an object that was uploaded in parts
 //   d/ID                  a value that is small enough for a row
 //   f/ID                  a file that a row names (store/files.h)
@@ -53,9 +54,13 @@ struct About {
 struct Object {
   std::string key;
   std::uint64_t size = 0;
-  std::string etag;  // without quotes
+  std::string etag{};  // without quotes
   std::int64_t modified_ms = 0;
   AccountId owner{};
+  // Its number among the versions; empty: it was put before its bucket kept any.
+  std::string version{};
+  bool null_version = false;  // that is none to its readers
+  bool marker = false;        // of a deletion: no bytes
   About about{};
   Checksum checksum{};
   Piece piece{};  // without parts; of an empty object: a row that is not there

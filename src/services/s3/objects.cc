@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "services/s3/versions.h"
+
 namespace mayfly::services::s3 {
 
 namespace {
@@ -67,22 +69,42 @@ Result<std::vector<Part>> Objects::parts_of(const Object& object) const {
 
 Result<bool> Objects::empty(std::string_view bucket) const {
   TRY_ASSIGN(auto rows, deps_.store.scan(object_row(bucket, ""), "", 1));
+  if (!rows.empty()) return false;
+  TRY_ASSIGN(rows, deps_.store.scan(versions_of_bucket(bucket), "", 1));
   return rows.empty();
 }
 
-Result<> Objects::end(const Object& object, store::Batch& batch, std::vector<Piece>& ends) const {
+Result<> Objects::end(const Object& object, Draft& draft) const {
+  if (object.marker) return {};
   if (object.parts == 0) {
-    Pieces::free(object.piece, batch);
-    ends.push_back(object.piece);
+    Pieces::free(object.piece, draft.batch);
+    draft.ends.push_back(object.piece);
     return {};
   }
   TRY_ASSIGN(auto parts, parts_of(object));
-  batch.deletes.push_back(parts_row(object.parts_id));
+  draft.batch.deletes.push_back(parts_row(object.parts_id));
   for (const auto& part : parts) {
-    Pieces::free(part.piece, batch);
-    ends.push_back(part.piece);
+    Pieces::free(part.piece, draft.batch);
+    draft.ends.push_back(part.piece);
   }
   return {};
+}
+
+Result<> Objects::tell(const Bucket& bucket, const Happening& happening, const Object& object,
+                       Draft& draft) {
+  TRY_ASSIGN(auto told, deps_.outbox.add(bucket, happening, object, draft.batch));
+  draft.told.insert(draft.told.end(), told.begin(), told.end());
+  return {};
+}
+
+io::Task<ApiResult<void>> Objects::commit(Draft draft) {
+  if (draft.batch.deletes.empty() && draft.batch.puts.empty()) co_return ApiResult<void>();
+  if (auto done = co_await deps_.store.commit(std::move(draft.batch)); !done) {
+    co_return std::unexpected(api_error(done.error()));
+  }
+  deps_.outbox.go(draft.told);
+  for (const auto& piece : draft.ends) deps_.pieces.freed(piece);
+  co_return ApiResult<void>();
 }
 
 io::Task<ApiResult<Object>> Objects::put(std::string bucket, New what, WriteCondition condition,
@@ -100,30 +122,48 @@ io::Task<ApiResult<Object>> Objects::put(std::string bucket, New what, WriteCond
   auto now = find(bucket, what.object.key);
   if (!now) co_return refused(api_error(now.error()));
   if (auto good = check_write(*now, condition); !good) co_return refused(good.error());
-  store::Batch batch = std::move(what.also);
-  auto ends = std::move(what.ends);
-  if (*now) {
-    if (auto ended = end(**now, batch, ends); !ended) co_return refused(api_error(ended.error()));
-  }
+  Draft draft{.batch = std::move(what.also), .ends = std::move(what.ends)};
+  auto ready = number(*home, *now, what.object);
+  if (ready) ready = retire(*home, what.object.key, *now, draft);
   if (what.object.parts > 0) {
-    batch.puts.push_back({parts_row(what.object.parts_id), encode_parts(what.parts)});
+    draft.batch.puts.push_back({parts_row(what.object.parts_id), encode_parts(what.parts)});
   } else {
-    Pieces::name(what.object.piece, std::move(what.bytes), batch);
+    Pieces::name(what.object.piece, std::move(what.bytes), draft.batch);
   }
-  batch.puts.push_back({row, encode(what.object)});
-  auto told = deps_.outbox.add(*home, happening, what.object, batch);
-  if (!told) co_return refused(api_error(told.error()));
-  if (auto done = co_await deps_.store.commit(std::move(batch)); !done) {
-    co_return refused(api_error(done.error()));
-  }
-  deps_.outbox.go(*told);
+  draft.batch.puts.push_back({row, encode(what.object)});
+  if (ready) ready = tell(*home, happening, what.object, draft);
+  if (!ready) co_return refused(api_error(ready.error()));
+  if (auto done = co_await commit(std::move(draft)); !done) co_return refused(done.error());
   if (what.object.parts == 0) deps_.pieces.named(what.object.piece);
-  for (const auto& piece : ends) deps_.pieces.freed(piece);
   co_return std::move(what.object);
 }
 
-io::Task<ApiResult<void>> Objects::remove(std::string bucket, std::vector<std::string> keys,
-                                          WriteCondition condition, Happening happening) {
+Result<> Objects::remove_one(const Bucket& bucket, const std::string& key,
+                             const std::optional<Object>& now, Happening happening, Draft& draft,
+                             std::vector<Removed>& removed) {
+  if (now) draft.batch.deletes.push_back(object_row(bucket.name, key));
+  if (bucket.versioning.empty()) {
+    removed.push_back({.key = key});
+    if (!now) return {};
+    TRY(end(*now, draft));
+    return tell(bucket, happening, *now, draft);
+  }
+  Object marker{.key = key,
+                .modified_ms = happening.at_ms / 1000 * 1000,
+                .owner = happening.requester,
+                .marker = true};
+  TRY(number(bucket, now, marker));
+  TRY(retire(bucket, key, now, draft));
+  keep(bucket.name, marker, draft);
+  happening.event = "ObjectRemoved:DeleteMarkerCreated";
+  removed.push_back({.key = key, .version_id = version_id(marker), .marker = true});
+  return tell(bucket, happening, marker, draft);
+}
+
+io::Task<ApiResult<std::vector<Objects::Removed>>> Objects::remove(std::string bucket,
+                                                                   std::vector<std::string> keys,
+                                                                   WriteCondition condition,
+                                                                   Happening happening) {
   // In one order, so that two of these do not wait for each other.
   std::ranges::sort(keys);
   auto same = std::ranges::unique(keys);
@@ -133,29 +173,18 @@ io::Task<ApiResult<void>> Objects::remove(std::string bucket, std::vector<std::s
   for (const auto& key : keys) co_await turns.emplace_back(*this, object_row(bucket, key)).take();
   auto home = deps_.buckets.find(bucket);
   if (!home) co_return no_such_bucket();
-  store::Batch batch;
-  std::vector<Piece> ends;
-  std::vector<std::uint64_t> numbers;
+  Draft draft;
+  std::vector<Removed> removed;
   for (const auto& key : keys) {
     auto now = find(bucket, key);
     if (!now) co_return std::unexpected(api_error(now.error()));
-    if (auto good = check_write(*now, condition); !good) co_return good;
-    if (!*now) continue;
-    if (auto ended = end(**now, batch, ends); !ended) {
-      co_return std::unexpected(api_error(ended.error()));
-    }
-    batch.deletes.push_back(object_row(bucket, key));
-    auto told = deps_.outbox.add(*home, happening, **now, batch);
-    if (!told) co_return std::unexpected(api_error(told.error()));
-    numbers.insert(numbers.end(), told->begin(), told->end());
+    if (auto good = check_write(*now, condition); !good) co_return std::unexpected(good.error());
+    auto ready = remove_one(*home, key, *now, happening, draft, removed);
+    if (!ready) co_return std::unexpected(api_error(ready.error()));
   }
-  if (batch.deletes.empty()) co_return ApiResult<void>();
-  if (auto done = co_await deps_.store.commit(std::move(batch)); !done) {
-    co_return std::unexpected(api_error(done.error()));
-  }
-  deps_.outbox.go(numbers);
-  for (const auto& piece : ends) deps_.pieces.freed(piece);
-  co_return ApiResult<void>();
+  auto done = co_await commit(std::move(draft));
+  if (!done) co_return std::unexpected(std::move(done.error()));
+  co_return removed;
 }
 
 }  // namespace mayfly::services::s3

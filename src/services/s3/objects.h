@@ -1,8 +1,8 @@
 // Objects: what is in the buckets, as rows of the store, and the changes of it.
 //
 // A change is one commit: the object's row, its bytes (or the name of their file), the end of those
-// it takes the place of, and the notifications of it. Changes of a key happen one after the other;
-// changes of many keys share a sync of the disk.
+// it takes the place of, or their row as an older version, and the notifications of it. Changes of
+// a key happen one after the other; changes of many keys share a sync of the disk.
 //
 // Loop thread; as long as the server.
 #pragma once
@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "services/s3/bucket.h"
 #include "services/s3/outbox.h"
@@ -35,8 +36,16 @@ class Objects {
   };
   explicit Objects(const Deps& deps) : deps_(deps) {}
 
+  // The current one.
   Result<std::optional<Object>> find(std::string_view bucket, std::string_view key) const;
+  // By the id of its version: delete markers, too.
+  Result<std::optional<Object>> find_version(std::string_view bucket, std::string_view key,
+                                             std::string_view id) const;
+  // The newest of the versions that are not the current object: where there is none of these, a
+  // delete marker.
+  Result<std::optional<Object>> newest_kept(std::string_view bucket, std::string_view key) const;
   Result<std::vector<Part>> parts_of(const Object& object) const;
+  // No version of anything.
   Result<bool> empty(std::string_view bucket) const;
 
   // An object whose bytes are on the disk, and are dropped where it does not come to be.
@@ -47,11 +56,24 @@ class Objects {
     store::Batch also{};        // happens with it
     std::vector<Piece> ends{};  // pieces that `also` frees
   };
+  // As it is then, with its version.
   io::Task<ApiResult<Object>> put(std::string bucket, New what, WriteCondition condition,
                                   Happening happening);
-  // Those that are not there are gone already. All or none.
-  io::Task<ApiResult<void>> remove(std::string bucket, std::vector<std::string> keys,
-                                   WriteCondition condition, Happening happening);
+
+  struct Removed {
+    std::string key;
+    std::string version_id{};  // of the marker that was made, or of what was removed
+    bool marker = false;
+  };
+  // Those that are not there are gone already. All or none; one answer for each key. Where the
+  // bucket keeps versions, each gets a delete marker.
+  io::Task<ApiResult<std::vector<Removed>>> remove(std::string bucket,
+                                                   std::vector<std::string> keys,
+                                                   WriteCondition condition, Happening happening);
+  // Versions for good. All or none; one answer for each.
+  using Versions = std::map<std::string, std::set<std::string>>;  // key → ids
+  io::Task<ApiResult<std::vector<Removed>>> remove_versions(std::string bucket, Versions versions,
+                                                            Happening happening);
 
   // The changes of one row, in the order of asking.
   class Turn {
@@ -69,8 +91,35 @@ class Objects {
   };
 
  private:
-  // Adds the end of what an object holds to the batch.
-  Result<> end(const Object& object, store::Batch& batch, std::vector<Piece>& ends) const;
+  // A change that is made ready.
+  struct Draft {
+    store::Batch batch{};
+    std::vector<Piece> ends{};
+    std::vector<std::uint64_t> told{};
+  };
+  // --- object by object ---
+  // What an object holds ends.
+  Result<> end(const Object& object, Draft& draft) const;
+  Result<> tell(const Bucket& bucket, const Happening& happening, const Object& object,
+                Draft& draft);
+  io::Task<ApiResult<void>> commit(Draft draft);
+  Result<> remove_one(const Bucket& bucket, const std::string& key,
+                      const std::optional<Object>& now, Happening happening, Draft& draft,
+                      std::vector<Removed>& removed);
+  // --- versions (objects_versions.cc) ---
+  // The current object makes room for what comes: it ends, or is kept as the bucket has it.
+  Result<> retire(const Bucket& bucket, const std::string& key, const std::optional<Object>& now,
+                  Draft& draft) const;
+  // A version of a bucket that keeps them, newer than all there are.
+  Result<> number(const Bucket& bucket, const std::optional<Object>& now, Object& object);
+  static void keep(std::string_view bucket, const Object& object, Draft& draft);
+  Result<std::optional<std::string>> kept_row(std::string_view bucket, std::string_view key,
+                                              std::string_view id) const;
+  Result<> remove_of_key(const Bucket& bucket, const std::string& key,
+                         const std::set<std::string>& ids, const Happening& happening, Draft& draft,
+                         std::vector<Removed>& removed);
+  Result<bool> promote(std::string_view bucket, const std::string& key,
+                       const std::set<std::string>& gone, Draft& draft) const;
 
   Deps deps_;
   std::map<std::string, std::unique_ptr<io::ParkingLot>> turns_;  // by row

@@ -41,11 +41,8 @@ model::GetObjectAttributesParts parts_page(const model::GetObjectAttributesReque
 Answer get_object_attributes(Deps deps, api::Call& call, wire::Record input) {
   auto bucket = find_bucket(deps, call, input);
   if (!bucket) co_return std::unexpected(std::move(bucket.error()));
-  if (auto version = api::text_of(input, "VersionId"); !version.empty() && version != "null") {
-    co_return invalid_argument("Invalid version id specified");
-  }
   model::GetObjectAttributesRequest in(std::move(input));
-  auto object = find_object(deps, **bucket, in.key().value_or(""));
+  auto object = find_object(deps, **bucket, in.key().value_or(""), in.version_id().value_or(""));
   if (!object) co_return std::unexpected(std::move(object.error()));
   auto wanted = in.object_attributes();
   if (wanted.empty()) co_return invalid_argument("x-amz-object-attributes must be given");
@@ -71,7 +68,9 @@ Answer get_object_attributes(Deps deps, api::Call& call, wire::Record input) {
     if (!parts) co_return std::unexpected(api_error(parts.error()));
     out.set_object_parts(parts_page(in, *parts));
   }
-  co_return std::move(out).take();
+  auto record = std::move(out).take();
+  set_version(record, **bucket, *object);
+  co_return record;
 }
 
 }  // namespace mayfly::services::s3

@@ -3,6 +3,7 @@
 #include "services/s3/limits.h"
 #include "services/s3/names.h"
 #include "services/s3/service.h"
+#include "services/s3/uploads.h"
 #include "wire/text.h"
 
 namespace mayfly::services::s3 {
@@ -144,7 +145,9 @@ Answer delete_bucket(Deps deps, api::Call& call, wire::Record input) {
   auto bucket = find_bucket(deps, call, input);
   if (!bucket) co_return std::unexpected(std::move(bucket.error()));
   auto name = (*bucket)->name;
-  auto gone = co_await deps.buckets.remove(name, [deps, name] { return deps.objects.empty(name); });
+  auto gone = co_await deps.buckets.remove(
+      name, [deps, name] { return deps.objects.empty(name); },
+      [deps, name](store::Batch batch) { return end_uploads(deps, name, std::move(batch)); });
   if (!gone) co_return std::unexpected(std::move(gone.error()));
   co_return wire::Record();
 }

@@ -59,7 +59,8 @@ ApiResult<std::vector<Part>> choose(const std::vector<model::CompletedPart>& wan
   return out;
 }
 
-wire::Record completed(const api::Call& call, const std::string& bucket, const Object& object) {
+wire::Record completed(const api::Call& call, const Bucket& home, const Object& object) {
+  const auto& bucket = home.name;
   auto out =
       record_of(model::CompleteMultipartUploadOutput()
                     .set_bucket(bucket)
@@ -69,6 +70,7 @@ wire::Record completed(const api::Call& call, const std::string& bucket, const O
                                               wire::percent_encode(object.key, wire::Slash::keep)))
                     .set_server_side_encryption("AES256"));
   set_checksum(out, object.checksum);
+  set_version(out, home, object);
   return out;
 }
 
@@ -126,7 +128,7 @@ Answer complete_upload(Deps deps, api::Call& call, wire::Record input) {
     // Asked for again by a client that did not hear the answer.
     auto made = deps.objects.find(wanted.bucket, key);
     if (made && *made && !id.empty() && (*made)->upload_id == id) {
-      co_return completed(call, wanted.bucket, **made);
+      co_return completed(call, **bucket, **made);
     }
     co_return std::unexpected(std::move(upload.error()));
   }
@@ -160,7 +162,7 @@ Answer complete_upload(Deps deps, api::Call& call, wire::Record input) {
   auto put = co_await deps.objects.put(wanted.bucket, std::move(what), std::move(condition),
                                        std::move(happening));
   if (!put) co_return std::unexpected(std::move(put.error()));
-  co_return completed(call, wanted.bucket, *put);
+  co_return completed(call, **bucket, *put);
 }
 
 Answer abort_upload(Deps deps, api::Call& call, wire::Record input) {

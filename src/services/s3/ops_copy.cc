@@ -77,7 +77,8 @@ Answer copy_object(Deps deps, api::Call& call, wire::Record input) {
   auto source = read_copy_source(text_of(input, "CopySource"));
   if (!source) co_return std::unexpected(std::move(source.error()));
   auto key = text_of(input, "Key");
-  if (source->bucket == (*bucket)->name && source->key == key && changes_nothing(input)) {
+  if (source->bucket == (*bucket)->name && source->key == key && source->version.empty() &&
+      changes_nothing(input)) {
     co_return invalid_request(
         "This copy request is illegal because it is trying to copy an object to itself without "
         "changing the object's metadata, storage class, website redirect location or encryption "
@@ -111,9 +112,12 @@ Answer copy_object(Deps deps, api::Call& call, wire::Record input) {
                               .set_e_tag(etag_text(put->etag))
                               .set_last_modified(static_cast<double>(put->modified_ms) / 1000));
   set_checksum(result, put->checksum);
-  co_return record_of(model::CopyObjectOutput()
-                          .set_copy_object_result(model::CopyObjectResult(std::move(result)))
-                          .set_server_side_encryption("AES256"));
+  auto out = record_of(model::CopyObjectOutput()
+                           .set_copy_object_result(model::CopyObjectResult(std::move(result)))
+                           .set_server_side_encryption("AES256"));
+  set_version(out, **bucket, *put);
+  set_source_version(deps, *source, *from, out);
+  co_return out;
 }
 
 }  // namespace mayfly::services::s3

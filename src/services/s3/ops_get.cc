@@ -112,10 +112,7 @@ ApiResult<wire::Record> answer(const Deps& deps, api::Call& call, const wire::Re
                                bool with_body) {
   auto bucket = find_bucket(deps, call, input);
   if (!bucket) return std::unexpected(std::move(bucket.error()));
-  if (auto version = text_of(input, "VersionId"); !version.empty() && version != "null") {
-    return invalid_argument("Invalid version id specified");
-  }
-  auto object = find_object(deps, **bucket, text_of(input, "Key"));
+  auto object = find_object(deps, **bucket, text_of(input, "Key"), text_of(input, "VersionId"));
   if (!object) return std::unexpected(std::move(object.error()));
   ReadCondition condition{.if_match = member_of(input, "IfMatch"),
                           .if_none_match = member_of(input, "IfNoneMatch"),
@@ -130,6 +127,7 @@ ApiResult<wire::Record> answer(const Deps& deps, api::Call& call, const wire::Re
   if (!view) return std::unexpected(std::move(view.error()));
   wire::Record out(*call.operation.output);
   describe(out, input, *object);
+  set_version(out, **bucket, *object);
   if (view->partial && view->range.size > 0) {
     set_member(out, "ContentRange",
                fmt::format("bytes {}-{}/{}", view->range.first,

@@ -12,15 +12,21 @@ namespace {
 
 using api::text_of;
 
-// Of an input with a VersionId: there is but one version, whose id is "null".
-ApiResult<void> check_version(std::string_view version) {
-  if (version.empty() || version == "null") return {};
-  return invalid_argument("Invalid version id specified");
-}
-
-model::Error error_of(const std::string& key, const api::ApiError& error) {
+model::Error error_of(const std::string& key, const std::string& version,
+                      const api::ApiError& error) {
   model::Error out;
   out.set_key(key).set_code(error.code).set_message(error.message);
+  if (!version.empty()) out.set_version_id(version);
+  return out;
+}
+
+model::DeletedObject deleted_of(const Objects::Removed& removed, bool by_version) {
+  model::DeletedObject out;
+  out.set_key(removed.key);
+  if (by_version) out.set_version_id(removed.version_id);
+  if (removed.marker) {
+    out.set_delete_marker(true).set_delete_marker_version_id(removed.version_id);
+  }
   return out;
 }
 
@@ -58,24 +64,38 @@ Answer put_object(Deps deps, api::Call& call, wire::Record input) {
                            .set_e_tag(etag_text(put->etag))
                            .set_server_side_encryption("AES256"));
   set_checksum(out, put->checksum);
+  set_version(out, **bucket, *put);
   co_return out;
 }
 
 Answer delete_object(Deps deps, api::Call& call, wire::Record input) {
   auto bucket = find_bucket(deps, call, input);
   if (!bucket) co_return std::unexpected(std::move(bucket.error()));
-  if (auto good = check_version(text_of(input, "VersionId")); !good) {
-    co_return std::unexpected(good.error());
-  }
+  auto key = text_of(input, "Key");
+  auto version = text_of(input, "VersionId");
+  if (auto good = check_version_id(version); !good) co_return std::unexpected(good.error());
   if (auto good = refuse_members(input, {"IfMatchLastModifiedTime", "IfMatchSize", "MFA"}); !good) {
     co_return std::unexpected(good.error());
   }
   WriteCondition condition{.if_match = text_of(input, "IfMatch")};
-  std::vector<std::string> keys{text_of(input, "Key")};
-  auto gone = co_await deps.objects.remove((*bucket)->name, std::move(keys), std::move(condition),
-                                           happening_of(deps, call, "ObjectRemoved:Delete"));
+  if (!version.empty() && !condition.empty()) {
+    co_return not_built("If-Match of a version that is not the current one is");
+  }
+  auto happening = happening_of(deps, call, "ObjectRemoved:Delete");
+  ApiResult<std::vector<Objects::Removed>> gone;
+  if (version.empty()) {
+    gone = co_await deps.objects.remove((*bucket)->name, {key}, std::move(condition),
+                                        std::move(happening));
+  } else {
+    gone = co_await deps.objects.remove_versions((*bucket)->name, {{key, {version}}},
+                                                 std::move(happening));
+  }
   if (!gone) co_return std::unexpected(std::move(gone.error()));
-  co_return model::DeleteObjectOutput().take();
+  const auto& removed = gone->front();
+  model::DeleteObjectOutput out;
+  if (!removed.version_id.empty()) out.set_version_id(removed.version_id);
+  if (removed.marker) out.set_delete_marker(true);
+  co_return std::move(out).take();
 }
 
 Answer delete_objects(Deps deps, api::Call& call, wire::Record input) {
@@ -87,28 +107,35 @@ Answer delete_objects(Deps deps, api::Call& call, wire::Record input) {
     co_return malformed_xml();
   }
   std::vector<std::string> keys;
+  Objects::Versions versions;
   std::vector<model::Error> errors;
   for (const auto& one : wanted->objects()) {
     std::string key(one.key().value_or(""));
+    std::string version(one.version_id().value_or(""));
     if (key.empty()) co_return malformed_xml();
-    auto good = check_version(one.version_id().value_or(""));
+    auto good = check_version_id(version);
     if (good) good = check_key(key);
     if (good) good = refuse_members(one.record(), {"ETag", "LastModifiedTime", "Size"});
-    if (good) {
+    if (!good) {
+      errors.push_back(error_of(key, version, good.error()));
+    } else if (version.empty()) {
       keys.push_back(std::move(key));
     } else {
-      errors.push_back(error_of(key, good.error()));
+      versions[std::move(key)].insert(std::move(version));
     }
   }
-  auto gone = co_await deps.objects.remove((*bucket)->name, keys, {},
-                                           happening_of(deps, call, "ObjectRemoved:Delete"));
+  auto happening = happening_of(deps, call, "ObjectRemoved:Delete");
+  auto ended =
+      co_await deps.objects.remove_versions((*bucket)->name, std::move(versions), happening);
+  if (!ended) co_return std::unexpected(std::move(ended.error()));
+  auto gone =
+      co_await deps.objects.remove((*bucket)->name, std::move(keys), {}, std::move(happening));
   if (!gone) co_return std::unexpected(std::move(gone.error()));
   model::DeleteObjectsOutput out;
   if (!wanted->quiet().value_or(false)) {
     std::vector<model::DeletedObject> deleted;
-    for (auto& key : keys) {
-      deleted.emplace_back().set_key(std::move(key));
-    }
+    for (const auto& one : *ended) deleted.push_back(deleted_of(one, true));
+    for (const auto& one : *gone) deleted.push_back(deleted_of(one, false));
     out.set_deleted(std::move(deleted));
   }
   if (!errors.empty()) out.set_errors(std::move(errors));

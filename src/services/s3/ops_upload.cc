@@ -177,9 +177,11 @@ Answer upload_part_copy(Deps deps, api::Call& call, wire::Record input) {
   auto done = co_await put_part(deps, *std::move(upload), *number, *std::move(received), result);
   if (!done) co_return std::unexpected(std::move(done.error()));
   set_member(result, "LastModified", wire::Timestamp{static_cast<double>(now_ms(deps) / 1000)});
-  co_return record_of(model::UploadPartCopyOutput()
-                          .set_copy_part_result(model::CopyPartResult(std::move(result)))
-                          .set_server_side_encryption("AES256"));
+  auto out = record_of(model::UploadPartCopyOutput()
+                           .set_copy_part_result(model::CopyPartResult(std::move(result)))
+                           .set_server_side_encryption("AES256"));
+  set_source_version(deps, *source, *from, out);
+  co_return out;
 }
 
 Answer list_parts(Deps deps, api::Call& call, wire::Record input) {

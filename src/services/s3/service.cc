@@ -3,6 +3,7 @@
 #include "api/input.h"
 #include "services/s3/limits.h"
 #include "services/s3/names.h"
+#include "services/s3/versions.h"
 #include "wire/text.h"
 
 namespace mayfly::services::s3 {
@@ -27,16 +28,19 @@ constexpr Row rows[] = {
     {"DeleteObjects", delete_objects},
     {"GetBucketLocation", get_bucket_location},
     {"GetBucketNotificationConfiguration", get_notifications},
+    {"GetBucketVersioning", get_versioning},
     {"GetObject", get_object},
     {"GetObjectAttributes", get_object_attributes},
     {"HeadBucket", head_bucket},
     {"HeadObject", head_object},
     {"ListBuckets", list_buckets},
     {"ListMultipartUploads", list_uploads},
+    {"ListObjectVersions", list_versions},
     {"ListObjects", list_objects},
     {"ListObjectsV2", list_objects_v2},
     {"ListParts", list_parts},
     {"PutBucketNotificationConfiguration", put_notifications},
+    {"PutBucketVersioning", put_versioning},
     {"PutObject", put_object},
     {"UploadPart", upload_part},
     {"UploadPartCopy", upload_part_copy},
@@ -61,6 +65,20 @@ constexpr std::string_view storage_classes[] = {
     "STANDARD", "REDUCED_REDUNDANCY",  "STANDARD_IA",  "ONEZONE_IA",
     "GLACIER",  "INTELLIGENT_TIERING", "DEEP_ARCHIVE", "GLACIER_IR",
 };
+
+void tell_of_marker(const Object& marker, api::ApiError& error) {
+  error.headers.emplace_back("x-amz-delete-marker", "true");
+  error.headers.emplace_back("x-amz-version-id", version_id(marker));
+}
+
+// What is asked of a version has an action of its own: "s3:GetObjectVersionTagging".
+std::string action_of(const api::Call& call, std::string_view version) {
+  std::string out(call.operation.action);
+  constexpr std::string_view object = "Object";
+  auto at = out.find(object);
+  if (!version.empty() && at != out.npos) out.insert(at + object.size(), "Version");
+  return out;
+}
 
 // "aws-chunked" is how the payload travels, and no property of the object.
 std::string without_chunked(std::string_view encoding) {
@@ -110,17 +128,41 @@ ApiResult<BucketRef> find_bucket(const Deps& deps, const api::Call& call,
   auto key = text_of(input, "Key");
   if (auto good = check_key(key); !good) return std::unexpected(std::move(good.error()));
   auto resource = bucket_arn(name) + (key.empty() ? "" : "/" + key);
-  auto bucket = find_bucket(deps, call, name, call.operation.action, resource);
+  auto bucket =
+      find_bucket(deps, call, name, action_of(call, text_of(input, "VersionId")), resource);
   auto owner = text_of(input, "ExpectedBucketOwner");
   if (bucket && !owner.empty() && owner != (*bucket)->owner.str()) return access_denied();
   return bucket;
 }
 
-ApiResult<Object> find_object(const Deps& deps, const Bucket& bucket, std::string_view key) {
-  auto found = deps.objects.find(bucket.name, key);
+ApiResult<void> check_version_id(std::string_view version) {
+  if (version.empty() || is_version_id(version)) return {};
+  return invalid_argument("Invalid version id specified");
+}
+
+ApiResult<Object> find_object(const Deps& deps, const Bucket& bucket, std::string_view key,
+                              std::string_view version) {
+  if (auto good = check_version_id(version); !good) return std::unexpected(good.error());
+  auto found = version.empty() ? deps.objects.find(bucket.name, key)
+                               : deps.objects.find_version(bucket.name, key, version);
   if (!found) return std::unexpected(api_error(found.error()));
-  if (!*found) return no_such_key();
-  return **std::move(found);
+  if (*found && !(*found)->marker) return **std::move(found);
+  if (!version.empty()) {
+    if (!*found) return no_such_version();
+    auto refused = refuse("MethodNotAllowed", 405,
+                          "The specified method is not allowed against this resource.");
+    refused.error().headers.emplace_back("Allow", "DELETE");
+    refused.error().headers.emplace_back("Last-Modified",
+                                         wire::format_rfc822((*found)->modified_ms));
+    tell_of_marker(**found, refused.error());
+    return refused;
+  }
+  auto refused = no_such_key();
+  if (bucket.versioning.empty()) return refused;
+  auto newest = deps.objects.newest_kept(bucket.name, key);
+  if (!newest) return std::unexpected(api_error(newest.error()));
+  if (*newest) tell_of_marker(**newest, refused.error());
+  return refused;
 }
 
 std::int64_t now_ms(const Deps& deps) { return epoch_millis(deps.loop.clock().platform()); }
@@ -189,6 +231,11 @@ ApiResult<About> read_about_members(const wire::Record& input) {
 void set_member(wire::Record& output, std::string_view name, wire::Value value) {
   int at = output.index(name);
   if (at >= 0) output.at(static_cast<std::size_t>(at)) = std::move(value);
+}
+
+void set_version(wire::Record& output, const Bucket& bucket, const Object& object) {
+  if (bucket.versioning.empty() && object.version.empty()) return;
+  set_member(output, "VersionId", version_id(object));
 }
 
 void set_checksum(wire::Record& output, const Checksum& checksum) {

@@ -32,7 +32,11 @@ ApiResult<BucketRef> find_bucket(const Deps& deps, const api::Call& call,
 // For another bucket of the same call: CopyObject's source.
 ApiResult<BucketRef> find_bucket(const Deps& deps, const api::Call& call, std::string_view name,
                                  std::string_view action, const std::string& resource);
-ApiResult<Object> find_object(const Deps& deps, const Bucket& bucket, std::string_view key);
+// By the id of its version; empty: the current one. NoSuchKey, NoSuchVersion, MethodNotAllowed (of
+// a delete marker) with the fields that tell of it.
+ApiResult<Object> find_object(const Deps& deps, const Bucket& bucket, std::string_view key,
+                              std::string_view version);
+ApiResult<void> check_version_id(std::string_view version);
 
 std::int64_t now_ms(const Deps& deps);
 std::string etag_text(std::string_view etag);  // with its quotes
@@ -47,6 +51,8 @@ Happening happening_of(const Deps& deps, const api::Call& call, std::string even
 ApiResult<About> read_about_members(const wire::Record& input);
 // "ChecksumCRC32" and "ChecksumType", where the output has them.
 void set_checksum(wire::Record& output, const Checksum& checksum);
+// "VersionId", of a bucket that keeps versions.
+void set_version(wire::Record& output, const Bucket& bucket, const Object& object);
 void set_member(wire::Record& output, std::string_view name, wire::Value value);
 // A count that a list may have: from 0 up to a page.
 std::size_t page_of(std::optional<std::int64_t> asked);
@@ -69,6 +75,7 @@ MAYFLY_S3_HANDLER(delete_objects);
 MAYFLY_S3_HANDLER(copy_object);
 MAYFLY_S3_HANDLER(list_objects);
 MAYFLY_S3_HANDLER(list_objects_v2);
+MAYFLY_S3_HANDLER(list_versions);
 MAYFLY_S3_HANDLER(create_upload);
 MAYFLY_S3_HANDLER(upload_part);
 MAYFLY_S3_HANDLER(upload_part_copy);
@@ -76,6 +83,8 @@ MAYFLY_S3_HANDLER(complete_upload);
 MAYFLY_S3_HANDLER(abort_upload);
 MAYFLY_S3_HANDLER(list_parts);
 MAYFLY_S3_HANDLER(list_uploads);
+MAYFLY_S3_HANDLER(put_versioning);
+MAYFLY_S3_HANDLER(get_versioning);
 MAYFLY_S3_HANDLER(put_notifications);
 MAYFLY_S3_HANDLER(get_notifications);
 #undef MAYFLY_S3_HANDLER

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "services/s3/limits.h"
 #include "wire/text.h"
 
 namespace mayfly::services::s3 {
@@ -69,6 +70,31 @@ Result<std::vector<Part>> parts_of(const Deps& deps, const std::string& upload_i
     out.push_back(std::move(part));
   }
   return out;
+}
+
+io::Task<Result<>> end_uploads(Deps deps, std::string bucket, store::Batch batch) {
+  constexpr std::size_t page = 256;
+  std::vector<Piece> ends;
+  auto all = uploads_rows(bucket);
+  std::string after;
+  while (true) {
+    CO_TRY_ASSIGN(auto rows, deps.store.scan(all, after, page));
+    for (const auto& row : rows) {
+      CO_TRY_ASSIGN(auto upload, decode_upload(bucket, row.key.substr(all.size()), row.value));
+      CO_TRY_ASSIGN(auto parts, parts_of(deps, upload.id, 0, limits::object_parts));
+      batch.deletes.push_back(row.key);
+      for (const auto& part : parts) {
+        batch.deletes.push_back(part_row(upload.id, part.number));
+        Pieces::free(part.piece, batch);
+        ends.push_back(part.piece);
+      }
+      after = row.key;
+    }
+    if (rows.size() < page) break;
+  }
+  CO_TRY(co_await deps.store.commit(std::move(batch)));
+  for (const auto& piece : ends) deps.pieces.freed(piece);
+  co_return Result<>();
 }
 
 std::string etag_of(const std::vector<Part>& parts) {

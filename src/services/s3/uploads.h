@@ -31,6 +31,9 @@ ApiResult<MultiUpload> find_upload(const Deps& deps, std::string_view bucket, st
 Result<std::vector<Part>> parts_of(const Deps& deps, const std::string& upload_id, int after,
                                    std::size_t most);
 
+// Commits the batch together with the end of all uploads of a bucket that nobody finds any more.
+io::Task<Result<>> end_uploads(Deps deps, std::string bucket, store::Batch batch);
+
 // The object that these parts make: its entity tag and its checksum.
 std::string etag_of(const std::vector<Part>& parts);
 Checksum checksum_of(const MultiUpload& upload, const std::vector<Part>& parts);

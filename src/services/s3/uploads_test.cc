@@ -126,3 +126,28 @@ TEST_CASE("uploads in parts: composite checksums, small parts, copies, lists, th
   bench.settle();
   CHECK(bench.files() == 0);
 }
+
+TEST_CASE("uploads in parts: those of a bucket that is deleted end with it") {
+  Bench bench;
+  bench.make("home");
+  bench.make("homes");
+  auto id = start(bench);
+  part(bench, id, 1, std::string(50'000, 'x'));
+  part(bench, id, 2, "in a row");
+  start(bench);
+  auto other = bench.ok<model::CreateMultipartUploadOutput>(
+      "CreateMultipartUpload",
+      model::CreateMultipartUploadRequest().set_bucket("homes").set_key("k"));
+  bench.disk.fail_writes_with = Error{ErrorKind::unavailable, "the disk is full", {}};
+  CHECK(bench.code("DeleteBucket", model::DeleteBucketRequest().set_bucket("home")) == "SlowDown");
+  bench.disk.fail_writes_with.reset();
+  CHECK(bench.rows("q/") == 2);
+  bench.done("DeleteBucket", model::DeleteBucketRequest().set_bucket("home"));
+  bench.settle();
+  CHECK(bench.files() + bench.rows("q/") + bench.rows("d/") + bench.rows("f/") == 0);
+  CHECK(bench.rows("u/") == 1);
+  bench.make("home");
+  auto uploads = bench.ok<model::ListMultipartUploadsOutput>(
+      "ListMultipartUploads", model::ListMultipartUploadsRequest().set_bucket("home"));
+  CHECK(uploads.uploads().empty());
+}
