@@ -343,6 +343,7 @@ io::Task<AsyncQueue::Next> AsyncQueue::push_out(AsyncRecord record) {
                                                    .account = event.scope.account,
                                                    .role_arn = event.outbound->role_arn},
                                         .trace_header = event.event.trace_header,
+                                        .subject = event.outbound->subject,
                                         .attributes = event.outbound->attributes});
   if (pushed) co_return Next{};
   auto kind = pushed.error().kind;

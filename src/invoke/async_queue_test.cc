@@ -446,6 +446,12 @@ TEST_CASE("records survive their bytes, and cut ones are refused") {
   CHECK(back->event.outbound->source_arn == "arn:f");
   CHECK(back->event.outbound->role_arn == "arn:r");
   CHECK(back->event.outbound->attributes == record.event.outbound->attributes);
+  CHECK(back->event.outbound->subject.empty());
+  record.event.outbound->subject = "a/key";
+  back = decode_async(encode(record));
+  REQUIRE(back);
+  CHECK(back->event.outbound->subject == "a/key");
+  CHECK(back->event.outbound->attributes == record.event.outbound->attributes);
   CHECK_FALSE(decode_async(std::string_view(bytes).substr(0, bytes.size() - 1)));
   std::string key = async_key(1'767'225'600'123, record.event);
   CHECK(key == "async/0000019b76daa87b/id/123456789012/eu-west-1/f");

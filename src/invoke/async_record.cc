@@ -9,6 +9,7 @@ constexpr char format_plain = 1;
 constexpr char format_of_tenant = 2;
 constexpr char format_outbound = 3;
 constexpr char format_debounced = 4;  // before another
+constexpr char format_outbound_with_subject = 5;
 
 template <class T>
 void put_integer(std::string& out, T value) {
@@ -42,6 +43,7 @@ void put_outbound(std::string& out, const Outbound& outbound) {
   put_text(out, outbound.arn);
   put_text(out, outbound.source_arn);
   put_text(out, outbound.role_arn);
+  if (!outbound.subject.empty()) put_text(out, outbound.subject);
   for (const auto& one : outbound.attributes) {
     put_text(out, one.name);
     put_text(out, one.type);
@@ -49,9 +51,10 @@ void put_outbound(std::string& out, const Outbound& outbound) {
   }
 }
 
-bool take_outbound(std::string_view& in, Outbound& outbound) {
+bool take_outbound(std::string_view& in, Outbound& outbound, bool with_subject) {
   bool whole = take_text(in, outbound.arn) && take_text(in, outbound.source_arn) &&
                take_text(in, outbound.role_arn) && !outbound.arn.empty();
+  if (whole && with_subject) whole = take_text(in, outbound.subject) && !outbound.subject.empty();
   while (whole && !in.empty()) {
     auto& one = outbound.attributes.emplace_back();
     whole = take_text(in, one.name) && take_text(in, one.type) && take_text(in, one.value);
@@ -60,7 +63,9 @@ bool take_outbound(std::string_view& in, Outbound& outbound) {
 }
 
 char format_of(const AsyncEvent& event) {
-  if (event.outbound) return format_outbound;
+  if (event.outbound) {
+    return event.outbound->subject.empty() ? format_outbound : format_outbound_with_subject;
+  }
   return event.event.tenant_id.empty() ? format_plain : format_of_tenant;
 }
 
@@ -127,7 +132,8 @@ Result<AsyncRecord> decode_async(std::string_view bytes) {
     }
   }
   char format = bytes.empty() ? '\0' : bytes[0];
-  if (format < format_plain || format > format_outbound) {
+  bool outwards = format == format_outbound || format == format_outbound_with_subject;
+  if (format != format_plain && format != format_of_tenant && !outwards) {
     return fail(ErrorKind::corrupt, "an asynchronous event has an unknown format");
   }
   bytes.remove_prefix(1);
@@ -141,7 +147,9 @@ Result<AsyncRecord> decode_async(std::string_view bytes) {
   if (whole && format == format_of_tenant) {
     whole = take_text(bytes, event.tenant_id) && !event.tenant_id.empty();
   }
-  if (whole && format == format_outbound) whole = take_outbound(bytes, outbound.emplace());
+  if (whole && outwards) {
+    whole = take_outbound(bytes, outbound.emplace(), format == format_outbound_with_subject);
+  }
   if (!whole || !bytes.empty()) {
     return fail(ErrorKind::corrupt, "an asynchronous event is cut short or too long");
   }

@@ -241,6 +241,7 @@ struct Outbound {
   std::string source_arn;  // of the function
   std::string role_arn;    // the function's
   std::vector<events::Attribute> attributes;
+  std::string subject{};  // Delivery::subject: of buckets the object's key
 };
 
 // One asynchronous event as it lies in the durable queue; resolved again when it runs.

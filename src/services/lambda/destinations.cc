@@ -74,6 +74,17 @@ ApiResult<void> check_resource(std::string_view arn, const Destinations& by) {
   return refuse(bad_destination(arn, taken.error().message));
 }
 
+// Where a bucket keeps a record (developer guide, "Capturing records of Lambda asynchronous
+// invocations"): aws/lambda/async/NAME/2026/01/31/2026-01-31T10.20.30-UUID. It is said once, so
+// that a record that is delivered again is the same object.
+std::string record_key(const FunctionName& name, WallTime now, std::string_view uuid) {
+  std::string time = iso_millis(now, "").substr(0, std::string_view("2026-01-31T10:20:30").size());
+  std::string day = time.substr(0, std::string_view("2026-01-31").size());
+  std::ranges::replace(time, ':', '.');
+  std::ranges::replace(day, '-', '/');
+  return fmt::format("aws/lambda/async/{}/{}/{}-{}", name.str(), day, time, uuid);
+}
+
 // What a function says went wrong, in its own words where it has some.
 std::string error_message(const invoke::Ending& ending) {
   using enum invoke::Ending::Condition;
@@ -181,7 +192,8 @@ invoke::AsyncEvent Service::outbound(const invoke::Ending& ending, const Resourc
       invoke::Outbound{.arn = to.arn,
                        .source_arn = FunctionRef{from.scope, from.name, {}}.unqualified_arn(),
                        .role_arn = to.role_arn,
-                       .attributes = {}});
+                       .attributes = {},
+                       .subject = {}});
   return out;
 }
 
@@ -192,7 +204,11 @@ invoke::Handover Service::handover_to(const std::string& arn, const std::string&
   }
   return [this, to = Resource{arn, role}](const invoke::Ending& ending) {
     auto out = outbound(ending, to);
-    out.event.payload = destination_record(ending, deps_.loop.clock().platform());
+    WallTime now = deps_.loop.clock().platform();
+    out.event.payload = destination_record(ending, now);
+    if (events::service_of_arn(to.arn) == "s3") {
+      out.outbound->subject = record_key(out.name, now, deps_.random.uuid4());
+    }
     // What a bus says of the record (developer guide, "Capturing records of Lambda asynchronous
     // invocations"); nothing else reads them.
     if (events::service_of_arn(to.arn) == "events") {

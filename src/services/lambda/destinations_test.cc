@@ -219,6 +219,39 @@ TEST_CASE("a queue is a destination when it is there, has no order, and the role
   CHECK(told->event.payload.starts_with(R"({"version":"1.0")"));
 }
 
+TEST_CASE("a bucket is a destination of failures, and keeps each under a key of its own") {
+  struct FakeBucket final : events::Target {
+    Result<> check(std::string_view, const events::Sender&) override { return {}; }
+    io::Task<Result<events::Outcome>> push(events::Delivery) override {
+      co_return events::Outcome{};
+    }
+  } bucket;
+  WithQueue w;
+  w.board.add_target("s3", bucket);
+  w.house.done("PutFunctionEventInvokeConfig", put("f", "", "arn:aws:s3:::records"));
+  CHECK(w.house.refused("PutFunctionEventInvokeConfig", put("f", "arn:aws:s3:::records", ""))
+            .find("a bucket takes failures alone") != std::string::npos);
+  auto target = resolve(w.house, "f");
+  auto event = event_of("f");
+  events::Outcome outcome;
+  outcome.kind = events::Outcome::Kind::function_error;
+  auto key = [&] {
+    auto told = target.on_failure({.condition = invoke::Ending::Condition::retries_exhausted,
+                                   .event = event,
+                                   .invoked_arn = "a:b",
+                                   .outcome = &outcome});
+    REQUIRE(told);
+    CHECK(told->outbound->arn == "arn:aws:s3:::records");
+    CHECK(told->event.payload.starts_with(R"({"version":"1.0")"));
+    return told->outbound->subject;
+  };
+  std::string prefix = "aws/lambda/async/f/2026/01/01/2026-01-01T00.00.00-";
+  std::string one = key();
+  CHECK(one.starts_with(prefix));
+  CHECK(one.size() == prefix.size() + 36);
+  CHECK(key() != one);
+}
+
 TEST_CASE("a dead-letter queue gets the event and why it failed") {
   WithQueue w;
   auto& house = w.house;

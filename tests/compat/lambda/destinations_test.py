@@ -135,6 +135,40 @@ class ToTopics(Base):
                          FunctionName=made, DeadLetterConfig={"TargetArn": arn})
 
 
+class ToBuckets(Base):
+    def bucket(self):
+        client, name = self.client("s3"), self.name("b").lower().replace("_", "-")
+        client.create_bucket(Bucket=name)
+
+        def empty():
+            for one in client.list_objects_v2(Bucket=name).get("Contents", []):
+                client.delete_object(Bucket=name, Key=one["Key"])
+            client.delete_bucket(Bucket=name)
+        self.addCleanup(empty)
+        return client, name
+
+    def test_failures_are_objects(self):
+        made, (client, bucket) = self.create(files=PICKY), self.bucket()
+        self.client().put_function_event_invoke_config(
+            FunctionName=made, MaximumRetryAttempts=0,
+            DestinationConfig={"OnFailure": {"Destination": "arn:aws:s3:::" + bucket}})
+        request, now = self.send(made, {"fail": True}), self.now()
+        found = self.eventually(
+            lambda: client.list_objects_v2(Bucket=bucket).get("Contents"))
+        (key,) = [one["Key"] for one in found]
+        day, time = now[:10].replace("-", "/"), now[:19].replace(":", ".")
+        self.assertRegex(key, f"^aws/lambda/async/{made}/{day}/{time}-[0-9a-f-]{{36}}$")
+        record = client.get_object(Bucket=bucket, Key=key)
+        self.check_failure(json.loads(record["Body"].read()), made, request)
+
+    def test_successes_and_buckets_that_are_not_there_are_refused(self):
+        made, (_, bucket) = self.create(), self.bucket()
+        for what, name in (("OnSuccess", bucket), ("OnFailure", bucket + "-none")):
+            self.refused("InvalidParameterValueException",
+                         self.client().put_function_event_invoke_config, FunctionName=made,
+                         DestinationConfig={what: {"Destination": "arn:aws:s3:::" + name}})
+
+
 class ToBuses(Base):
     def test_records(self):
         made, (good, good_url), (bad, bad_url) = self.create(files=PICKY), self.bus(), self.bus()

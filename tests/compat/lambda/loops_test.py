@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Recursive loops: by calls and destinations, and by way of queues and topics, to which a function
-sends on with the SDK for Python as it is, which passes the trace on."""
+"""Recursive loops: by calls and destinations, and by way of queues, topics and objects, to which a
+function sends on with the SDK for Python as it is, which passes the trace on."""
 import json
 import pathlib
 import sys
@@ -18,11 +18,17 @@ import json, os
 import boto3
 def lambda_handler(event, context):
     record = event['Records'][0]
-    number = int(record['body'] if 'body' in record else record['Sns']['Message']) + 1
+    if 's3' in record:
+        number = int(record['s3']['object']['key'].split('/')[1]) + 1
+    else:
+        number = int(record['body'] if 'body' in record else record['Sns']['Message']) + 1
     print('RUN', number)
     if number < int(os.environ['MOST']):
         if 'QUEUE' in os.environ:
             boto3.client('sqs').send_message(QueueUrl=os.environ['QUEUE'], MessageBody=str(number))
+        elif 'BUCKET' in os.environ:
+            boto3.client('s3').put_object(Bucket=os.environ['BUCKET'], Key=f'runs/{number}',
+                                          Body=b'x')
         else:
             boto3.client('sns').publish(TopicArn=os.environ['TOPIC'], Message=str(number))
 """}
@@ -150,6 +156,32 @@ class Resources(Compat):
         self.eventually(lambda: MOST in self.runs(name))
         self.allow(name)
         sns.publish(TopicArn=topic, Message="0")
+        self.eventually(lambda: BEYOND in self.runs(name))
+        # Of the first chain nothing came after the sixteenth.
+        self.assertEqual(sorted(self.runs(name)),
+                         sorted([*range(1, MOST + 1), *range(1, BEYOND + 1)]))
+
+    def test_a_bucket(self):
+        lam, s3 = self.client(), self.client("s3")
+        bucket = self.name("b").lower().replace("_", "-")
+        s3.create_bucket(Bucket=bucket)
+
+        def empty():
+            for one in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+                s3.delete_object(Bucket=bucket, Key=one["Key"])
+            s3.delete_bucket(Bucket=bucket)
+        self.addCleanup(empty)
+        name = self.sends_on(BUCKET=bucket)
+        lam.add_permission(FunctionName=name, StatementId="s3", Action="lambda:InvokeFunction",
+                           Principal="s3.amazonaws.com", SourceArn="arn:aws:s3:::" + bucket)
+        arn = lam.get_function(FunctionName=name)["Configuration"]["FunctionArn"]
+        s3.put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration={"LambdaFunctionConfigurations": [
+                {"LambdaFunctionArn": arn, "Events": ["s3:ObjectCreated:*"]}]})
+        s3.put_object(Bucket=bucket, Key="runs/0", Body=b"x")
+        self.eventually(lambda: MOST in self.runs(name))
+        self.allow(name)
+        s3.put_object(Bucket=bucket, Key="runs/0", Body=b"x")
         self.eventually(lambda: BEYOND in self.runs(name))
         # Of the first chain nothing came after the sixteenth.
         self.assertEqual(sorted(self.runs(name)),
