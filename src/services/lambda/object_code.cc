@@ -18,7 +18,7 @@ constexpr std::uint64_t object_zip_bytes = limits::package_unzipped_bytes;
 // So much of all deployments under way; who comes when it is used up waits.
 constexpr std::uint64_t objects_in_memory = 2 * object_zip_bytes;
 
-api::OwnCall s3_call(const Call& call, std::string operation, wire::Json input) {
+api::OwnCall s3_call(const Call& call, std::string operation, const wire::Json& input) {
   api::OwnCall own{.service = "s3",
                    .operation = std::move(operation),
                    .input = {},
@@ -53,7 +53,7 @@ api::ApiError s3_error(const model::FunctionCode& code, const api::ApiError& err
 io::Task<ApiResult<void>> check_region(api::Calls& calls, const Call& call,
                                        model::FunctionCode code) {
   auto input = wire::Json::object({{"Bucket", *code.s3_bucket()}});
-  auto head = co_await calls.call(s3_call(call, "HeadBucket", std::move(input)));
+  auto head = co_await calls.call(s3_call(call, "HeadBucket", input));
   if (!head && head.error().http_status == 403) co_return ApiResult<void>();
   if (!head) co_return refuse(s3_error(code, head.error()));
   auto region = api::text_of(*head, "BucketRegion");
@@ -109,7 +109,7 @@ io::Task<ApiResult<functions::PackageRef>> Service::add_object(const Call& call,
   CO_TRY(co_await check_region(*deps_.calls, call, code));
   auto input = wire::Json::object({{"Bucket", *code.s3_bucket()}, {"Key", *code.s3_key()}});
   if (auto version = code.s3_object_version()) input["VersionId"] = *version;
-  auto object = co_await deps_.calls->open(s3_call(call, "GetObject", std::move(input)));
+  auto object = co_await deps_.calls->open(s3_call(call, "GetObject", input));
   if (!object) co_return refuse(s3_error(code, object.error()));
   auto bytes = object->call->stream_bytes.value_or(0);
   auto most = std::min(unzipped_max, object_zip_bytes);
