@@ -5,11 +5,13 @@
 // Implemented by front/. Loop thread.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "api/caller.h"
 #include "api/error.h"
+#include "api/operation.h"
 #include "base/ids.h"
 #include "io/task.h"
 #include "wire/value.h"
@@ -24,6 +26,13 @@ struct OwnCall {
   Scope scope;
 };
 
+// Of an operation that streams its output. The payload is call->stream, of call->stream_bytes bytes
+// where they are known; whoever asked reads it to its end or lets it go.
+struct OwnStream {
+  wire::Record output;
+  std::unique_ptr<Call> call;
+};
+
 class Calls {
  public:
   virtual ~Calls() = default;
@@ -31,6 +40,8 @@ class Calls {
   // validation: there is no such operation.
   virtual ApiResult<void> check(std::string_view service, std::string_view operation) const = 0;
   virtual io::Task<ApiResult<wire::Record>> call(OwnCall call) = 0;
+  // validation: the operation answers no stream.
+  virtual io::Task<ApiResult<OwnStream>> open(OwnCall call) = 0;
 };
 
 }  // namespace mayfly::api

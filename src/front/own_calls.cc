@@ -61,19 +61,19 @@ api::ApiResult<void> OwnCalls::check(std::string_view service, std::string_view 
   return {};
 }
 
-io::Task<api::ApiResult<wire::Record>> OwnCalls::call(api::OwnCall own) {
-  CO_TRY_ASSIGN(auto found, find(own.service, own.operation));
+api::ApiResult<OwnCalls::Ready> OwnCalls::prepare(api::OwnCall own) const {
+  TRY_ASSIGN(auto found, find(own.service, own.operation));
   const api::Operation& operation = *found.operation;
   wire::Record input;
   if (operation.input != nullptr) {
     auto json = wire::parse_json(own.input.empty() ? "{}" : own.input);
     auto record = json ? wire::record_of_names(*operation.input, *json)
                        : Result<wire::Record>(std::unexpected(std::move(json.error())));
-    if (!record) co_return Refusal(api::validation(std::move(record.error().message)));
+    if (!record) return Refusal(api::validation(std::move(record.error().message)));
     input = *std::move(record);
     if (!found.service->checks_input) {
       if (auto valid = wire::validate(input); !valid) {
-        co_return Refusal(api::validation(std::move(valid.error().message)));
+        return Refusal(api::validation(std::move(valid.error().message)));
       }
     }
   }
@@ -84,13 +84,31 @@ io::Task<api::ApiResult<wire::Record>> OwnCalls::call(api::OwnCall own) {
                                      .resource_account = resource.account,
                                      .source_arn = {},
                                      .function_url_auth_type = {}});
-  if (!decision.allowed) co_return Refusal(api::access_denied(std::move(decision.reason)));
-  api::Call call{.operation = operation,
-                 .caller = std::move(own.caller),
-                 .scope = std::move(own.scope),
-                 .request_id = RequestId(random_.uuid4()),
-                 .host = "localhost"};
-  co_return co_await found.service->handlers.find(operation.name)->second(call, std::move(input));
+  if (!decision.allowed) return Refusal(api::access_denied(std::move(decision.reason)));
+  return Ready{
+      .handler = &found.service->handlers.find(operation.name)->second,
+      .input = std::move(input),
+      .call = std::make_unique<api::Call>(api::Call{.operation = operation,
+                                                    .caller = std::move(own.caller),
+                                                    .scope = std::move(own.scope),
+                                                    .request_id = RequestId(random_.uuid4()),
+                                                    .host = "localhost"})};
+}
+
+io::Task<api::ApiResult<wire::Record>> OwnCalls::call(api::OwnCall own) {
+  CO_TRY_ASSIGN(auto ready, prepare(std::move(own)));
+  co_return co_await (*ready.handler)(*ready.call, std::move(ready.input));
+}
+
+io::Task<api::ApiResult<api::OwnStream>> OwnCalls::open(api::OwnCall own) {
+  CO_TRY_ASSIGN(auto ready, prepare(std::move(own)));
+  if (!ready.call->operation.streams_output) {
+    co_return Refusal(
+        api::validation(fmt::format("{} answers no stream.", ready.call->operation.name)));
+  }
+  auto output = co_await (*ready.handler)(*ready.call, std::move(ready.input));
+  if (!output) co_return Refusal(std::move(output.error()));
+  co_return api::OwnStream{*std::move(output), std::move(ready.call)};
 }
 
 }  // namespace mayfly::front

@@ -20,12 +20,20 @@ class OwnCalls final : public api::Calls {
 
   api::ApiResult<void> check(std::string_view service, std::string_view operation) const override;
   io::Task<api::ApiResult<wire::Record>> call(api::OwnCall call) override;
+  io::Task<api::ApiResult<api::OwnStream>> open(api::OwnCall call) override;
 
  private:
   struct Found {
     const api::Service* service = nullptr;
     const api::Operation* operation = nullptr;
   };
+  // Everything before the handler: the input is read and the caller may.
+  struct Ready {
+    const api::Handler* handler = nullptr;
+    wire::Record input;
+    std::unique_ptr<api::Call> call;
+  };
+  api::ApiResult<Ready> prepare(api::OwnCall own) const;
   api::ApiResult<Found> find(std::string_view service, std::string_view operation) const;
 
   Random& random_;

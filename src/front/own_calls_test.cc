@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "api/s3.h"
 #include "api/sqs.h"
 #include "sim/manual_clock.h"
 
@@ -97,4 +98,32 @@ TEST_CASE("own calls: what is refused") {
   auto done = b.loop.run_until(b.calls.call(std::move(other)));
   REQUIRE(!done.has_value());
   CHECK(done.error().code == "AccessDeniedException");
+}
+
+TEST_CASE("own calls: an operation that answers a stream") {
+  Bench b;
+  api::Service service;
+  service.model = &api::s3::model;
+  service.handlers["GetObject"] = [](api::Call& call,
+                                     wire::Record) -> io::Task<api::ApiResult<wire::Record>> {
+    call.stream_bytes = 7;
+    co_return wire::Record(*call.operation.output);
+  };
+  b.calls.add(std::move(service));
+  auto ask = [&b](std::string name, std::string operation, std::string input) {
+    api::OwnCall own{.service = std::move(name),
+                     .operation = std::move(operation),
+                     .input = std::move(input),
+                     .caller = {},
+                     .scope = {b.account, Region("us-east-1")}};
+    own.caller.account = b.account;
+    return b.loop.run_until(b.calls.open(std::move(own)));
+  };
+  auto opened = ask("s3", "GetObject", R"({"Bucket":"b","Key":"a/k"})");
+  REQUIRE(opened.has_value());
+  CHECK(opened->call->stream_bytes == 7);
+  CHECK(b.guard.asked == "s3:GetObject arn:aws:s3:::b/a/k");
+  auto none = ask("sqs", "sendMessage", R"({"QueueUrl":"q","MessageBody":"x"})");
+  REQUIRE(!none.has_value());
+  CHECK(none.error().code == "ValidationException");
 }

@@ -268,7 +268,8 @@ void Cloud::open_front() {
       .unsigned_deployed = count_unsigned(),
       .mappings = &*mappings_,
       .switchboard = &switchboard_,
-      .count_mapped = count_mapped()});
+      .count_mapped = count_mapped(),
+      .calls = &own_calls_});
   switchboard_.add_target("lambda", lambda_->target());
   switchboard_.add_target("sqs", queue_target_.emplace(*queues_, *guard_));
   own_calls_.set_guard(*guard_);

@@ -136,6 +136,7 @@ struct House {
   std::unique_ptr<io::BodySource> stream;  // of the latest call
   std::function<Result<std::string>(std::string_view)> runtime_warning;
   events::Switchboard* switchboard = nullptr;
+  api::Calls* calls = nullptr;
   // What this machine has of each runtime.
   std::string runtime_build = "1";
   std::vector<std::string> unsigned_deployed;  // "FUNCTION Warn" or "FUNCTION Enforce"
@@ -156,7 +157,15 @@ struct House {
     images = *functions::open_image_store(loop, store, workers, dir);
     file_systems.emplace(workers, dir);
     service = std::make_unique<Service>(
-        Deps{loop, random, *registry, *packages, *file_systems, *images, invoker, guard, settings,
+        Deps{loop,
+             random,
+             *registry,
+             *packages,
+             *file_systems,
+             *images,
+             invoker,
+             guard,
+             settings,
              runtime_warning,
              [this](const Region& region, std::string_view identifier) -> Result<std::string> {
                return fmt::format("arn:aws:lambda:{}::runtime:{}-{}", region.str(), identifier,
@@ -166,7 +175,10 @@ struct House {
                bool enforce = policy == functions::SigningPolicy::enforce;
                unsigned_deployed.push_back(name.str() + (enforce ? " Enforce" : " Warn"));
              },
-             nullptr, switchboard});
+             nullptr,
+             switchboard,
+             {},
+             calls});
     operations = service->operations();
     REQUIRE(loop.run_until(service->start()));
   }

@@ -92,14 +92,6 @@ std::vector<Refusal> input_refusals() {
       {code(""), invalid + "Uploaded file must be a non-empty zip"},
       {[](In& in) { in.set_code(model::FunctionCode()); },
        invalid + "Please provide a source for function code."},
-      {[](In& in) {
-         model::FunctionCode s3;
-         s3.set_s3_bucket("b").set_s3_key("k");
-         in.set_code(s3);
-       },
-       invalid +
-           "Code in an S3 bucket cannot be read: this server has no object store yet. Send the "
-           "package itself as ZipFile."},
       {[](In& in) { in.set_handler(""); },
        invalid +
            "Runtime and Handler are mandatory parameters for functions created with deployment "

@@ -29,7 +29,9 @@ io::Task<ApiResult<functions::PackageRef>> Service::package_of(const Call& call,
                                                                model::FunctionCode code,
                                                                Version version,
                                                                std::string_view operation) {
-  bool zip = code.zip_file() || code.s3_bucket() || code.s3_key();
+  if (code.source_kms_key_arn()) co_return refuse(unbuilt("SourceKMSKeyArn"));
+  bool object = code.s3_bucket() || code.s3_key() || code.s3_object_version();
+  bool zip = code.zip_file() || object;
   std::string_view doing = operation == "CreateFunction" ? "creating" : "updating";
   if (version.is_image()) {
     if (!code.image_uri() || zip) {
@@ -42,10 +44,12 @@ io::Task<ApiResult<functions::PackageRef>> Service::package_of(const Call& call,
     co_return refuse(invalid(fmt::format(
         "Please don't provide ImageUri when {} a function with packageType Zip.", doing)));
   }
-  if (code.s3_bucket() || code.s3_key()) {
-    co_return refuse(invalid(
-        "Code in an S3 bucket cannot be read: this server has no object store yet. Send the "
-        "package itself as ZipFile."));
+  if (code.zip_file() && object) {
+    co_return refuse(
+        invalid("Please do not provide other FunctionCode parameters when providing a ZipFile."));
+  }
+  if (code.s3_bucket() && code.s3_key()) {
+    co_return co_await add_object(call, std::move(code), bounds_of(version).unzipped_bytes);
   }
   if (!code.zip_file()) {
     co_return refuse(invalid("Please provide a source for function code."));

@@ -68,6 +68,9 @@ Service::Answer Service::publish_layer_version(Call& call, Record input) {
     if (content->zip_file()) code.set_zip_file(std::string(*content->zip_file()));
     if (content->s3_bucket()) code.set_s3_bucket(std::string(*content->s3_bucket()));
     if (content->s3_key()) code.set_s3_key(std::string(*content->s3_key()));
+    if (auto version = content->s3_object_version()) {
+      code.set_s3_object_version(std::string(*version));
+    }
   }
   functions::LayerVersion layer;
   layer.scope = ref.scope;

@@ -35,11 +35,12 @@ Service::Answer Service::update_function_code(Call& call, Record input) {
   CO_TRY(check_architectures(in.architectures()));
   CO_TRY(check_revision(in.revision_id(), function->latest));
   CO_TRY(require_settled(*function));
-  if (in.source_kms_key_arn()) co_return refuse(unbuilt("SourceKMSKeyArn"));
   model::FunctionCode code;
+  if (in.source_kms_key_arn()) code.set_source_kms_key_arn(std::string(*in.source_kms_key_arn()));
   if (in.zip_file()) code.set_zip_file(std::string(*in.zip_file()));
   if (in.s3_bucket()) code.set_s3_bucket(std::string(*in.s3_bucket()));
   if (in.s3_key()) code.set_s3_key(std::string(*in.s3_key()));
+  if (in.s3_object_version()) code.set_s3_object_version(std::string(*in.s3_object_version()));
   if (in.image_uri()) code.set_image_uri(std::string(*in.image_uri()));
   CO_TRY_ASSIGN(auto package,
                 co_await package_of(call, code, function->latest, "UpdateFunctionCode"));

@@ -20,7 +20,8 @@ constexpr auto package_grace =
 
 }  // namespace
 
-Service::Service(Deps deps) : deps_(std::move(deps)), settled_(deps_.loop), tasks_(deps_.loop) {
+Service::Service(Deps deps)
+    : deps_(std::move(deps)), settled_(deps_.loop), objects_read_(deps_.loop), tasks_(deps_.loop) {
   link_key_ = deps_.random.hex(32);
   deps_.registry.on_change([this](const Scope& scope, const FunctionName& name) {
     prepared_.erase({scope, name});

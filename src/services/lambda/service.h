@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "api/calls.h"
 #include "api/lambda.h"
 #include "api/operation.h"
 #include "base/limits.h"
@@ -72,6 +73,8 @@ struct Deps {
   std::function<void(const FunctionRef&, const std::string& mapping_id, pump::Step,
                      std::size_t items)>
       count_mapped = {};
+  // For code in buckets, which is read as whoever deploys it. Absent: it is refused.
+  api::Calls* calls = nullptr;
 };
 
 class Service final : public guard::ResourcePolicies {
@@ -260,6 +263,9 @@ class Service final : public guard::ResourcePolicies {
   io::Task<ApiResult<functions::PackageRef>> package_of(const Call& call, model::FunctionCode code,
                                                         Version version,
                                                         std::string_view operation);
+  // Code in a bucket (object_code.cc). `unzipped_max` as of add_package().
+  io::Task<ApiResult<functions::PackageRef>> add_object(const Call& call, model::FunctionCode code,
+                                                        std::uint64_t unzipped_max);
   // Container images (images.cc).
   io::Task<ApiResult<functions::PackageRef>> image_of(const Call& call, std::string uri);
   io::Task<RawResponse> answer_images(RawRequest request);
@@ -368,6 +374,8 @@ class Service final : public guard::ResourcePolicies {
   Deps deps_;
   std::string link_key_;  // of this run: links end with it
   io::ParkingLot settled_;
+  io::ParkingLot objects_read_;
+  std::uint64_t object_bytes_ = 0;  // of buckets, in memory on their way to the packages
   io::TaskScope tasks_;
   std::unique_ptr<EventSources> sources_;
   FunctionTarget target_{*this};

@@ -41,6 +41,9 @@ class NotingCalls final : public api::Calls {
     if (refuse) co_return std::unexpected(*refuse);
     co_return wire::Record();
   }
+  io::Task<api::ApiResult<api::OwnStream>> open(api::OwnCall) override {
+    co_return std::unexpected(api::validation("schedules take no streams"));
+  }
   std::vector<api::OwnCall> got;
   std::optional<api::ApiError> refuse;
 };
