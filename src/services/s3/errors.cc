@@ -64,6 +64,11 @@ Refusal no_such_upload() {
                 "may have been aborted or completed.");
 }
 
+Refusal method_not_allowed() {
+  return refuse("MethodNotAllowed", 405,
+                "The specified method is not allowed against this resource.");
+}
+
 Refusal access_denied() { return refuse("AccessDenied", 403, "Access Denied"); }
 
 Refusal precondition_failed(std::string_view condition) {

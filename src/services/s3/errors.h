@@ -21,6 +21,7 @@ Refusal no_such_bucket();
 Refusal no_such_key();
 Refusal no_such_version();
 Refusal no_such_upload();
+Refusal method_not_allowed();
 Refusal access_denied();
 Refusal precondition_failed(std::string_view condition);
 // 304 with the entity tag, which a cache goes on with.

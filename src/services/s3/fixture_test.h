@@ -98,7 +98,9 @@ struct Bench : sim::TypedCalls<Bench> {
     auto row = std::ranges::find(service.model->operations, name, &api::Operation::name);
     REQUIRE(row != service.model->operations.end());
     api::Caller caller;
+    caller.kind = api::Caller::Kind::root;
     caller.account = account;
+    caller.arn = "arn:aws:iam::" + account.str() + ":root";
     caller.user_id = "AIDATEST";
     caller.source_ip = "10.0.0.1";
     api::Call call{.operation = *row,

@@ -12,6 +12,13 @@ std::vector<guard::PolicyStatement> BucketPolicies::statements(std::string_view 
   return out ? *std::move(out) : std::vector<guard::PolicyStatement>();
 }
 
+bool BucketPolicies::may_deny(std::string_view resource_arn) {
+  auto bucket = buckets_.find(bucket_of_arn(resource_arn));
+  // A word may be written with escapes.
+  return bucket && (bucket->policy.find("Deny") != std::string::npos ||
+                    bucket->policy.find('\\') != std::string::npos);
+}
+
 House::House(Deps deps)
     : deps_(std::move(deps)),
       buckets_(deps_.loop, deps_.store),

@@ -15,6 +15,7 @@ class BucketPolicies final : public guard::ResourcePolicies {
  public:
   explicit BucketPolicies(const Buckets& buckets) : buckets_(buckets) {}
   std::vector<guard::PolicyStatement> statements(std::string_view resource_arn) override;
+  bool may_deny(std::string_view resource_arn) override;
 
  private:
   const Buckets& buckets_;

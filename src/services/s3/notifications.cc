@@ -67,12 +67,21 @@ std::string sequencer_text(std::uint64_t sequencer) { return fmt::format("{:018X
 
 bool is_removal(const Happening& what) { return what.event.starts_with("ObjectRemoved"); }
 
+bool is_tagging(const Happening& what) { return what.event.starts_with("ObjectTagging"); }
+
 bool makes_marker(const Happening& what) {
   return what.event == "ObjectRemoved:DeleteMarkerCreated";
 }
 
 // Of nothing, which a delete marker has.
 constexpr const char* empty_etag = "d41d8cd98f00b204e9800998ecf8427e";
+
+void describe(const Happening& what, const Object& object, std::string_view etag, Json& about) {
+  if (makes_marker(what)) about[etag] = empty_etag;
+  if (is_removal(what)) return;
+  if (!is_tagging(what)) about["size"] = static_cast<std::int64_t>(object.size);
+  about[etag] = object.etag;
+}
 
 // As the header of the answer that told the client.
 std::string host_id(const std::string& request_id) {
@@ -142,12 +151,7 @@ bool is_event_name(std::string_view name) {
 std::string event_message(const Bucket& bucket, const NotificationRule& rule, const Happening& what,
                           const Object& object, std::uint64_t sequencer) {
   Json about = Json::object({{"key", url_encoded(object.key)}});
-  if (!is_removal(what)) {
-    about["size"] = static_cast<std::int64_t>(object.size);
-    about["eTag"] = object.etag;
-  } else if (makes_marker(what)) {
-    about["eTag"] = empty_etag;
-  }
+  describe(what, object, "eTag", about);
   if (!is_null(object)) about["versionId"] = object.version;
   about["sequencer"] = sequencer_text(sequencer);
   Json record = Json::object({
@@ -174,27 +178,24 @@ std::string event_message(const Bucket& bucket, const NotificationRule& rule, co
 }
 
 std::string detail_type(const Happening& what) {
+  if (what.event == "ObjectTagging:Put") return "Object Tags Added";
+  if (what.event == "ObjectTagging:Delete") return "Object Tags Deleted";
   return is_removal(what) ? "Object Deleted" : "Object Created";
 }
 
 std::string event_detail(const Bucket& bucket, const Happening& what, const Object& object,
                          std::uint64_t sequencer) {
   Json about = Json::object({{"key", object.key}});
-  if (!is_removal(what)) {
-    about["size"] = static_cast<std::int64_t>(object.size);
-    about["etag"] = object.etag;
-  } else if (makes_marker(what)) {
-    about["etag"] = empty_etag;
-  }
+  describe(what, object, "etag", about);
   if (!is_null(object)) about["version-id"] = object.version;
-  about["sequencer"] = sequencer_text(sequencer);
+  if (!is_tagging(what)) about["sequencer"] = sequencer_text(sequencer);
   Json out = Json::object({{"version", "0"},
                            {"bucket", Json::object({{"name", bucket.name}})},
                            {"object", std::move(about)},
                            {"request-id", what.request_id},
                            {"requester", what.requester.str()},
-                           {"source-ip-address", what.source_ip},
-                           {"reason", what.reason}});
+                           {"source-ip-address", what.source_ip}});
+  if (!is_tagging(what)) out["reason"] = what.reason;
   if (is_removal(what)) {
     out["deletion-type"] = makes_marker(what) ? "Delete Marker Created" : "Permanently Deleted";
   }

@@ -76,6 +76,13 @@ Result<Part> read_part(const Json& json) {
   return out;
 }
 
+void read_map(const Json* from, std::map<std::string, std::string>& into) {
+  if (from == nullptr || !from->is_object()) return;
+  for (const auto& [name, value] : *from->as<wire::JsonObject>()) {
+    into.emplace(name, value.string_value());
+  }
+}
+
 }  // namespace
 
 void put_about(Json& into, const About& about) {
@@ -83,16 +90,14 @@ void put_about(Json& into, const About& about) {
     if (!(about.*text.member).empty()) into[text.name] = about.*text.member;
   }
   for (const auto& [name, value] : about.metadata) into["meta"][name] = value;
+  for (const auto& [name, value] : about.tags) into["tags"][name] = value;
 }
 
 About read_about(const Json& from) {
   About out;
   for (const auto& text : texts) out.*text.member = from.string_or(text.name);
-  if (const auto* meta = from.find("meta"); meta != nullptr && meta->is_object()) {
-    for (const auto& [name, value] : *meta->as<wire::JsonObject>()) {
-      out.metadata.emplace(name, value.string_value());
-    }
-  }
+  read_map(from.find("meta"), out.metadata);
+  read_map(from.find("tags"), out.tags);
   return out;
 }
 

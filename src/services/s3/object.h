@@ -49,6 +49,7 @@ struct About {
   std::string website_redirect{};
   std::string storage_class{};  // empty: STANDARD
   std::map<std::string, std::string> metadata{};
+  std::map<std::string, std::string> tags{};
 };
 
 struct Object {

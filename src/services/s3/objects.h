@@ -8,6 +8,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -74,6 +75,11 @@ class Objects {
   using Versions = std::map<std::string, std::set<std::string>>;  // key → ids
   io::Task<ApiResult<std::vector<Removed>>> remove_versions(std::string bucket, Versions versions,
                                                             Happening happening);
+
+  // What is said of an object, by the id of its version (empty: the current one), with what is told
+  // of it. NoSuchKey, NoSuchVersion; MethodNotAllowed of a delete marker.
+  io::Task<ApiResult<Object>> change(std::string bucket, std::string key, std::string version,
+                                     std::function<void(Object&)> change, Happening happening);
 
   // The changes of one row, in the order of asking.
   class Turn {

@@ -144,4 +144,32 @@ io::Task<ApiResult<std::vector<Objects::Removed>>> Objects::remove_versions(std:
   co_return removed;
 }
 
+io::Task<ApiResult<Object>> Objects::change(std::string bucket, std::string key,
+                                            std::string version,
+                                            std::function<void(Object&)> change,
+                                            Happening happening) {
+  Buckets::Use use(deps_.buckets, bucket);
+  std::string row = object_row(bucket, key);
+  Turn turn(*this, row);
+  co_await turn.take();
+  auto home = deps_.buckets.find(bucket);
+  if (!home) co_return no_such_bucket();
+  auto current = find(bucket, key);
+  if (!current) co_return std::unexpected(api_error(current.error()));
+  auto object = version.empty() ? current : find_version(bucket, key, version);
+  if (!object) co_return std::unexpected(api_error(object.error()));
+  if (!*object) co_return version.empty() ? no_such_key() : no_such_version();
+  if ((*object)->marker) co_return method_not_allowed();
+  bool is_current = *current && version_id(**current) == version_id(**object);
+  change(**object);
+  Draft draft;
+  draft.batch.puts.push_back(
+      {is_current ? std::move(row) : version_row(bucket, **object), encode(**object)});
+  auto ready = tell(*home, happening, **object, draft);
+  if (!ready) co_return std::unexpected(api_error(ready.error()));
+  auto done = co_await commit(std::move(draft));
+  if (!done) co_return std::unexpected(std::move(done.error()));
+  co_return **std::move(object);
+}
+
 }  // namespace mayfly::services::s3

@@ -3,6 +3,7 @@
 #include "services/s3/limits.h"
 #include "services/s3/names.h"
 #include "services/s3/service.h"
+#include "services/s3/tags.h"
 #include "services/s3/uploads.h"
 #include "wire/text.h"
 
@@ -50,12 +51,12 @@ Answer create_bucket(Deps deps, api::Call& call, wire::Record input) {
     co_return not_built(fmt::format("The ACL {} is", acl));
   }
   std::string constraint;
-  std::map<std::string, std::string> tags;
+  Tags tags;
   if (auto configuration = in.create_bucket_configuration()) {
     constraint = configuration->location_constraint().value_or("");
-    for (const auto& tag : configuration->tags()) {
-      tags.emplace(tag.key().value_or(""), tag.value().value_or(""));
-    }
+    auto read = read_tags(configuration->tags(), limits::bucket_tags);
+    if (!read) co_return std::unexpected(std::move(read.error()));
+    tags = *std::move(read);
   }
   auto region = region_of(constraint, call.scope.region);
   if (!region) co_return std::unexpected(std::move(region.error()));

@@ -85,6 +85,7 @@ Answer copy_object(Deps deps, api::Call& call, wire::Record input) {
         "attributes.");
   }
   bool replace = replaces(input);
+  bool retag = text_of(input, "TaggingDirective") == "REPLACE";
   model::CopyObjectRequest in(std::move(input));
   auto from = source_object(deps, call, *source, in);
   if (!from) co_return std::unexpected(std::move(from.error()));
@@ -100,6 +101,7 @@ Answer copy_object(Deps deps, api::Call& call, wire::Record input) {
                                .checksum = std::move(received->checksum),
                                .piece = received->piece},
                     .bytes = std::move(received->bytes)};
+  what.object.about.tags = retag ? about->tags : from->about.tags;
   // Of the two, neither is copied.
   what.object.about.storage_class = about->storage_class;
   what.object.about.website_redirect = about->website_redirect;

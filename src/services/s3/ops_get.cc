@@ -101,6 +101,9 @@ void describe(wire::Record& out, const wire::Record& input, const Object& object
   set_text(out, input, "Expires", expires);
   set_text(out, input, "WebsiteRedirectLocation", about.website_redirect);
   set_text(out, input, "StorageClass", about.storage_class);
+  if (!about.tags.empty()) {
+    set_member(out, "TagCount", static_cast<std::int64_t>(about.tags.size()));
+  }
   if (!about.metadata.empty()) {
     wire::Map metadata;
     for (const auto& [name, value] : about.metadata) metadata.emplace_back(name, value);

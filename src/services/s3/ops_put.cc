@@ -99,8 +99,11 @@ Answer delete_object(Deps deps, api::Call& call, wire::Record input) {
 }
 
 Answer delete_objects(Deps deps, api::Call& call, wire::Record input) {
-  auto bucket = find_bucket(deps, call, input);
-  if (!bucket) co_return std::unexpected(std::move(bucket.error()));
+  // Who may delete what is asked of each key.
+  auto bucket = deps.buckets.find(text_of(input, "Bucket"));
+  if (!bucket) co_return no_such_bucket();
+  auto owner = text_of(input, "ExpectedBucketOwner");
+  if (!owner.empty() && owner != bucket->owner.str()) co_return access_denied();
   model::DeleteObjectsRequest in(std::move(input));
   auto wanted = in.delete_();
   if (!wanted || wanted->objects().empty() || wanted->objects().size() > limits::object_deletes) {
@@ -115,6 +118,10 @@ Answer delete_objects(Deps deps, api::Call& call, wire::Record input) {
     if (key.empty()) co_return malformed_xml();
     auto good = check_version_id(version);
     if (good) good = check_key(key);
+    auto action = version.empty() ? "s3:DeleteObject" : "s3:DeleteObjectVersion";
+    if (good && !may(deps, call, *bucket, action, bucket_arn(bucket->name) + "/" + key)) {
+      good = access_denied();
+    }
     if (good) good = refuse_members(one.record(), {"ETag", "LastModifiedTime", "Size"});
     if (!good) {
       errors.push_back(error_of(key, version, good.error()));
@@ -125,11 +132,9 @@ Answer delete_objects(Deps deps, api::Call& call, wire::Record input) {
     }
   }
   auto happening = happening_of(deps, call, "ObjectRemoved:Delete");
-  auto ended =
-      co_await deps.objects.remove_versions((*bucket)->name, std::move(versions), happening);
+  auto ended = co_await deps.objects.remove_versions(bucket->name, std::move(versions), happening);
   if (!ended) co_return std::unexpected(std::move(ended.error()));
-  auto gone =
-      co_await deps.objects.remove((*bucket)->name, std::move(keys), {}, std::move(happening));
+  auto gone = co_await deps.objects.remove(bucket->name, std::move(keys), {}, std::move(happening));
   if (!gone) co_return std::unexpected(std::move(gone.error()));
   model::DeleteObjectsOutput out;
   if (!wanted->quiet().value_or(false)) {

@@ -3,6 +3,7 @@
 #include "api/input.h"
 #include "services/s3/limits.h"
 #include "services/s3/names.h"
+#include "services/s3/tags.h"
 #include "services/s3/versions.h"
 #include "wire/text.h"
 
@@ -24,13 +25,20 @@ constexpr Row rows[] = {
     {"CreateBucket", create_bucket},
     {"CreateMultipartUpload", create_upload},
     {"DeleteBucket", delete_bucket},
+    {"DeleteBucketPolicy", delete_policy},
+    {"DeleteBucketTagging", delete_bucket_tags},
     {"DeleteObject", delete_object},
+    {"DeleteObjectTagging", delete_object_tags},
     {"DeleteObjects", delete_objects},
     {"GetBucketLocation", get_bucket_location},
     {"GetBucketNotificationConfiguration", get_notifications},
+    {"GetBucketPolicy", get_policy},
+    {"GetBucketPolicyStatus", get_policy_status},
+    {"GetBucketTagging", get_bucket_tags},
     {"GetBucketVersioning", get_versioning},
     {"GetObject", get_object},
     {"GetObjectAttributes", get_object_attributes},
+    {"GetObjectTagging", get_object_tags},
     {"HeadBucket", head_bucket},
     {"HeadObject", head_object},
     {"ListBuckets", list_buckets},
@@ -40,8 +48,11 @@ constexpr Row rows[] = {
     {"ListObjectsV2", list_objects_v2},
     {"ListParts", list_parts},
     {"PutBucketNotificationConfiguration", put_notifications},
+    {"PutBucketPolicy", put_policy},
+    {"PutBucketTagging", put_bucket_tags},
     {"PutBucketVersioning", put_versioning},
     {"PutObject", put_object},
+    {"PutObjectTagging", put_object_tags},
     {"UploadPart", upload_part},
     {"UploadPartCopy", upload_part_copy},
 };
@@ -107,18 +118,23 @@ api::Service make_s3_service(const Deps& deps) {
   return service;
 }
 
+bool may(const Deps& deps, const api::Call& call, const Bucket& bucket, std::string_view action,
+         const std::string& resource) {
+  return deps.guard
+      .authorize({.caller = call.caller,
+                  .action = action,
+                  .resource = resource,
+                  .resource_account = bucket.owner,
+                  .source_arn = {},
+                  .function_url_auth_type = {}})
+      .allowed;
+}
+
 ApiResult<BucketRef> find_bucket(const Deps& deps, const api::Call& call, std::string_view name,
                                  std::string_view action, const std::string& resource) {
   auto bucket = deps.buckets.find(name);
   if (!bucket) return no_such_bucket();
-  if (bucket->owner == call.caller.account) return bucket;
-  auto decision = deps.guard.authorize({.caller = call.caller,
-                                        .action = action,
-                                        .resource = resource,
-                                        .resource_account = bucket->owner,
-                                        .source_arn = {},
-                                        .function_url_auth_type = {}});
-  if (!decision.allowed) return access_denied();
+  if (!may(deps, call, *bucket, action, resource)) return access_denied();
   return bucket;
 }
 
@@ -149,8 +165,7 @@ ApiResult<Object> find_object(const Deps& deps, const Bucket& bucket, std::strin
   if (*found && !(*found)->marker) return **std::move(found);
   if (!version.empty()) {
     if (!*found) return no_such_version();
-    auto refused = refuse("MethodNotAllowed", 405,
-                          "The specified method is not allowed against this resource.");
+    auto refused = method_not_allowed();
     refused.error().headers.emplace_back("Allow", "DELETE");
     refused.error().headers.emplace_back("Last-Modified",
                                          wire::format_rfc822((*found)->modified_ms));
@@ -192,11 +207,10 @@ ApiResult<void> refuse_members(const wire::Record& input,
 }
 
 ApiResult<About> read_about_members(const wire::Record& input) {
-  if (auto good =
-          refuse_members(input, {"Tagging", "ObjectLockMode", "ObjectLockRetainUntilDate",
-                                 "ObjectLockLegalHoldStatus", "SSECustomerAlgorithm",
-                                 "SSECustomerKey", "SSEKMSKeyId", "WriteOffsetBytes",
-                                 "GrantFullControl", "GrantRead", "GrantReadACP", "GrantWriteACP"});
+  if (auto good = refuse_members(
+          input, {"ObjectLockMode", "ObjectLockRetainUntilDate", "ObjectLockLegalHoldStatus",
+                  "SSECustomerAlgorithm", "SSECustomerKey", "SSEKMSKeyId", "WriteOffsetBytes",
+                  "GrantFullControl", "GrantRead", "GrantReadACP", "GrantWriteACP"});
       !good) {
     return std::unexpected(std::move(good.error()));
   }
@@ -211,6 +225,9 @@ ApiResult<About> read_about_members(const wire::Record& input) {
     return refuse("InvalidStorageClass", 400, "The storage class you specified is not valid");
   }
   if (out.storage_class == "STANDARD") out.storage_class.clear();
+  auto tags = read_tag_header(text_of(input, "Tagging"));
+  if (!tags) return std::unexpected(std::move(tags.error()));
+  out.tags = *std::move(tags);
   int at = input.index("Metadata");
   const auto* metadata = at < 0 ? nullptr : input.at(static_cast<std::size_t>(at)).get<wire::Map>();
   if (metadata == nullptr) return out;

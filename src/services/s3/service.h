@@ -29,6 +29,9 @@ using Answer = io::Task<ApiResult<wire::Record>>;
 // The bucket that the input names, for a caller who may: NoSuchBucket, AccessDenied.
 ApiResult<BucketRef> find_bucket(const Deps& deps, const api::Call& call,
                                  const wire::Record& input);
+// By the bucket's account and its policy.
+bool may(const Deps& deps, const api::Call& call, const Bucket& bucket, std::string_view action,
+         const std::string& resource);
 // For another bucket of the same call: CopyObject's source.
 ApiResult<BucketRef> find_bucket(const Deps& deps, const api::Call& call, std::string_view name,
                                  std::string_view action, const std::string& resource);
@@ -83,6 +86,16 @@ MAYFLY_S3_HANDLER(complete_upload);
 MAYFLY_S3_HANDLER(abort_upload);
 MAYFLY_S3_HANDLER(list_parts);
 MAYFLY_S3_HANDLER(list_uploads);
+MAYFLY_S3_HANDLER(delete_policy);
+MAYFLY_S3_HANDLER(delete_bucket_tags);
+MAYFLY_S3_HANDLER(delete_object_tags);
+MAYFLY_S3_HANDLER(get_policy);
+MAYFLY_S3_HANDLER(get_policy_status);
+MAYFLY_S3_HANDLER(get_bucket_tags);
+MAYFLY_S3_HANDLER(get_object_tags);
+MAYFLY_S3_HANDLER(put_policy);
+MAYFLY_S3_HANDLER(put_bucket_tags);
+MAYFLY_S3_HANDLER(put_object_tags);
 MAYFLY_S3_HANDLER(put_versioning);
 MAYFLY_S3_HANDLER(get_versioning);
 MAYFLY_S3_HANDLER(put_notifications);
