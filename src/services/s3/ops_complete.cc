@@ -188,7 +188,7 @@ Answer abort_upload(Deps deps, api::Call& call, wire::Record input) {
     co_return std::unexpected(api_error(done.error()));
   }
   for (const auto& [number, part] : *there) deps.pieces.freed(part.piece);
-  co_return record_of(model::AbortMultipartUploadOutput());
+  co_return model::AbortMultipartUploadOutput().take();
 }
 
 }  // namespace mayfly::services::s3

@@ -12,7 +12,7 @@ namespace {
 // The id of the version whose tags they are, where there are versions.
 template <class Output>
 wire::Record with_version(Output&& output, const Bucket& bucket, const Object& object) {
-  auto out = record_of(std::forward<Output>(output));
+  auto out = record_of(output);
   set_version(out, bucket, object);
   return out;
 }

@@ -176,7 +176,8 @@ Answer upload_part_copy(Deps deps, api::Call& call, wire::Record input) {
   auto result = std::move(shape).take();
   auto done = co_await put_part(deps, *std::move(upload), *number, *std::move(received), result);
   if (!done) co_return std::unexpected(std::move(done.error()));
-  set_member(result, "LastModified", wire::Timestamp{static_cast<double>(now_ms(deps) / 1000)});
+  std::int64_t seconds = now_ms(deps) / 1000;  // whole ones, as the listing of parts says
+  set_member(result, "LastModified", wire::Timestamp{static_cast<double>(seconds)});
   auto out = record_of(model::UploadPartCopyOutput()
                            .set_copy_part_result(model::CopyPartResult(std::move(result)))
                            .set_server_side_encryption("AES256"));

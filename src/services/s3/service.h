@@ -43,9 +43,9 @@ ApiResult<void> check_version_id(std::string_view version);
 
 std::int64_t now_ms(const Deps& deps);
 std::string etag_text(std::string_view etag);  // with its quotes
-// Of an output that was filled in one breath.
+// Of an output that was filled in one breath: setters answer the output itself, which ends with it.
 template <class Output>
-wire::Record record_of(Output&& output) {
+wire::Record record_of(Output& output) {
   return std::move(output).take();
 }
 Happening happening_of(const Deps& deps, const api::Call& call, std::string event);

@@ -4,11 +4,11 @@ import pathlib
 import re
 import subprocess
 import sys
-import unittest
 import urllib.error
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import harness  # noqa: E402
 from harness import Compat, Server, boto_client, client_env
 
 MIB = 1 << 20
@@ -132,4 +132,4 @@ class Signatures(Compat):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    harness.main()

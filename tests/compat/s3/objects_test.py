@@ -11,6 +11,7 @@ import unittest
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import harness  # noqa: E402
 from harness import Compat, Server, boto_client
 
 MIB = 1 << 20
@@ -179,4 +180,4 @@ class Restart(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    harness.main()
