@@ -271,7 +271,7 @@ class Destinations(OnAClock):
     def test_what_cannot_take_a_record_is_refused_when_configured(self):
         made, client = self.create(), self.client()
         for arn, why in (("arn:aws:kinesis:us-east-1:000000000000:x", "no service 'kinesis' yet"),
-                         ("arn:aws:s3:::bucket", "no service 's3' yet"),
+                         ("arn:aws:s3:::bucket", "there is no bucket"),
                          ("arn:aws:sqs:us-east-1:000000000000:none", "there is no queue"),
                          ("arn:aws:sqs:us-east-1:000000000000:q.fifo", "with order")):
             message = self.refused(
