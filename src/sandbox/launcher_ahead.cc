@@ -1,5 +1,6 @@
 // The launcher's part in jails that are made ahead of demand, with the settings of the last one.
 #include <sched.h>
+#include <sys/socket.h>
 
 #include "base/limits.h"
 #include "base/log.h"
@@ -84,7 +85,9 @@ Result<LauncherLoop::Jail*> LauncherLoop::take_parked() {
 // Unless they are there.
 Result<> LauncherLoop::listen_in(Jail& jail, const Ports& ports) const {
   if (jail.ports == ports) return {};
-  jail.listeners.clear();  // before others take the same ports
+  // Before others take the same ports. The jail's first process may not have closed its copies yet.
+  for (const auto& listener : jail.listeners) ::shutdown(listener.get(), SHUT_RDWR);
+  jail.listeners.clear();
   jail.ports = ports;
   TRY_ASSIGN(jail.listeners,
              listen_inside(jail.network.get(), own_network_.get(), ports.listening, ports.others));

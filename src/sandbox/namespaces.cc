@@ -52,6 +52,9 @@ Result<io::Fd> listen_on_loopback(std::uint16_t port) {
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  // Ports of listeners that were shut down are free with it alone.
+  int on = 1;
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
     return fail_errno(fmt::format("bind 127.0.0.1:{} in the jail", port), errno);
   }
