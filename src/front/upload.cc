@@ -42,11 +42,12 @@ Streaming read_as(const UploadForm& form) {
   return form.signing ? form.encoding : Streaming::unsigned_trailer;
 }
 
-}  // namespace
-
+// Of x-amz-content-sha256.
 bool is_content_hash(std::string_view text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdefABCDEF") == text.npos;
 }
+
+}  // namespace
 
 std::expected<UploadForm, api::ApiError> upload_form(const io::http1::Head& head) {
   UploadForm form;

@@ -24,9 +24,6 @@ struct UploadForm {
 // calculations … multiple chunks"). Errors: MissingContentLength, InvalidArgument, NotImplemented.
 std::expected<UploadForm, api::ApiError> upload_form(const io::http1::Head& head);
 
-// x-amz-content-sha256 is a hash in hex.
-bool is_content_hash(std::string_view text);
-
 class Upload final : public api::Upload {
  public:
   Upload(Exchange& exchange, UploadForm form);

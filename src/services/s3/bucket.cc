@@ -4,25 +4,6 @@
 
 namespace mayfly::services::s3 {
 
-namespace {
-
-void put_map(wire::Json& into, std::string_view name,
-             const std::map<std::string, std::string>& values) {
-  for (const auto& [key, value] : values) into[name][key] = value;
-}
-
-std::map<std::string, std::string> read_map(const wire::Json& from, std::string_view name) {
-  std::map<std::string, std::string> out;
-  const auto* found = from.find(name);
-  if (found == nullptr || !found->is_object()) return out;
-  for (const auto& [key, value] : *found->as<wire::JsonObject>()) {
-    out.emplace(key, value.string_value());
-  }
-  return out;
-}
-
-}  // namespace
-
 std::string encode(const Bucket& bucket) {
   wire::Json out{wire::JsonObject()};
   out["name"] = bucket.name;
@@ -33,7 +14,6 @@ std::string encode(const Bucket& bucket) {
   if (!bucket.versioning.empty()) out["versioning"] = bucket.versioning;
   if (!bucket.policy.empty()) out["policy"] = bucket.policy;
   put_map(out, "tags", bucket.tags);
-  put_map(out, "settings", bucket.settings);
   return out.dump();
 }
 
@@ -48,7 +28,6 @@ Result<> decode(std::string_view text, Bucket& out) {
   out.versioning = json.string_or("versioning");
   out.policy = json.string_or("policy");
   out.tags = read_map(json, "tags");
-  out.settings = read_map(json, "settings");
   return {};
 }
 

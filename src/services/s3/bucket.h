@@ -25,8 +25,6 @@ struct Bucket {
   std::string versioning{};  // "Enabled", "Suspended"; empty: it never was
   std::string policy{};      // JSON as it was put; empty: none
   std::map<std::string, std::string> tags{};
-  // Settings that are kept and answered: subresource → JSON of its structure.
-  std::map<std::string, std::string> settings{};
 
   const std::string& key() const { return name; }
 };

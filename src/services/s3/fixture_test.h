@@ -5,13 +5,12 @@
 #include <doctest/doctest.h>
 #include <stdlib.h>
 
-#include <barrier>
-
 #include "services/s3/house.h"
 #include "services/s3/limits.h"
 #include "sim/manual_clock.h"
 #include "sim/memory_store.h"
 #include "sim/service_calls.h"
+#include "sim/settle.h"
 
 namespace mayfly::services::s3::test {
 
@@ -144,23 +143,16 @@ struct Bench : sim::TypedCalls<Bench> {
     ok<model::GetObjectOutput>("GetObject", getting(key));
     return body();
   }
-  // Lets tasks run, with what they do on the workers: both meet when all before is done.
-  void settle() {
-    for (int round = 0; round < 4; ++round) {
-      std::barrier meeting(2);
-      io::TaskScope both(loop);
-      both.spawn(meet(workers, meeting));
-      both.spawn(meet(workers, meeting));
-      loop.run_until(both.close());
-      loop.run_ready();
-    }
+  // The bucket's notifications go to the bus from now on.
+  void tell_bus() {
+    done("PutBucketNotificationConfiguration",
+         model::PutBucketNotificationConfigurationRequest()
+             .set_bucket("home")
+             .set_notification_configuration(
+                 model::NotificationConfiguration().set_event_bridge_configuration(
+                     model::EventBridgeConfiguration())));
   }
-  static io::Task<void> meet(io::Workers& workers, std::barrier<>& meeting) {
-    co_await workers.run([&meeting] {
-      meeting.arrive_and_wait();
-      return 0;
-    });
-  }
+  void settle() { sim::settle(loop, workers); }
   void pass(Duration time) {
     clock.advance(time);
     loop.run_ready();

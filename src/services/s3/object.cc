@@ -76,28 +76,35 @@ Result<Part> read_part(const Json& json) {
   return out;
 }
 
-void read_map(const Json* from, std::map<std::string, std::string>& into) {
-  if (from == nullptr || !from->is_object()) return;
-  for (const auto& [name, value] : *from->as<wire::JsonObject>()) {
-    into.emplace(name, value.string_value());
-  }
+}  // namespace
+
+void put_map(Json& into, std::string_view name, const std::map<std::string, std::string>& values) {
+  for (const auto& [key, value] : values) into[name][key] = value;
 }
 
-}  // namespace
+std::map<std::string, std::string> read_map(const Json& from, std::string_view name) {
+  std::map<std::string, std::string> out;
+  const auto* found = from.find(name);
+  if (found == nullptr || !found->is_object()) return out;
+  for (const auto& [key, value] : *found->as<wire::JsonObject>()) {
+    out.emplace(key, value.string_value());
+  }
+  return out;
+}
 
 void put_about(Json& into, const About& about) {
   for (const auto& text : texts) {
     if (!(about.*text.member).empty()) into[text.name] = about.*text.member;
   }
-  for (const auto& [name, value] : about.metadata) into["meta"][name] = value;
-  for (const auto& [name, value] : about.tags) into["tags"][name] = value;
+  put_map(into, "meta", about.metadata);
+  put_map(into, "tags", about.tags);
 }
 
 About read_about(const Json& from) {
   About out;
   for (const auto& text : texts) out.*text.member = from.string_or(text.name);
-  read_map(from.find("meta"), out.metadata);
-  read_map(from.find("tags"), out.tags);
+  out.metadata = read_map(from, "meta");
+  out.tags = read_map(from, "tags");
   return out;
 }
 

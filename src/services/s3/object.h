@@ -30,6 +30,8 @@ struct Piece {
   std::string id;
   std::uint64_t size = 0;
   bool in_row = false;
+  // Nothing is kept of what is empty.
+  bool in_file() const { return !in_row && size > 0; }
 };
 
 struct Checksum {
@@ -86,6 +88,9 @@ Result<std::vector<Part>> decode_parts(std::string_view text);
 std::string encode(const Part& part);
 Result<Part> decode_part(std::string_view text);
 // As members of an object of JSON.
+void put_map(wire::Json& into, std::string_view name,
+             const std::map<std::string, std::string>& values);
+std::map<std::string, std::string> read_map(const wire::Json& from, std::string_view name);
 void put_about(wire::Json& into, const About& about);
 About read_about(const wire::Json& from);
 

@@ -21,12 +21,12 @@ class PieceBody final : public io::BodySource {
   PieceBody(Pieces& pieces, std::vector<Pieces::Slice> slices)
       : pieces_(pieces), slices_(std::move(slices)) {
     for (const auto& slice : slices_) {
-      if (!slice.piece.in_row) pieces_.pin(slice.piece.id);
+      if (slice.piece.in_file()) pieces_.pin(slice.piece.id);
     }
   }
   ~PieceBody() override {
     for (const auto& slice : slices_) {
-      if (!slice.piece.in_row) pieces_.unpin(slice.piece.id);
+      if (slice.piece.in_file()) pieces_.unpin(slice.piece.id);
     }
   }
 
@@ -117,11 +117,11 @@ void Pieces::free(const Piece& piece, store::Batch& batch) {
 }
 
 void Pieces::named(const Piece& piece) {
-  if (!piece.in_row && piece.size > 0) tasks_.spawn(settle(piece.id));
+  if (piece.in_file()) tasks_.spawn(settle(piece.id));
 }
 
 void Pieces::freed(const Piece& piece) {
-  if (piece.in_row || piece.size == 0) return;
+  if (!piece.in_file()) return;
   if (pins_.contains(piece.id)) {
     condemned_.insert(piece.id);
   } else {
@@ -130,7 +130,7 @@ void Pieces::freed(const Piece& piece) {
 }
 
 void Pieces::drop(const Piece& piece) {
-  if (!piece.in_row && piece.size > 0) tasks_.spawn(discard(piece.id));
+  if (piece.in_file()) tasks_.spawn(discard(piece.id));
 }
 
 void Pieces::unpin(const std::string& id) {

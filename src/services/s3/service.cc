@@ -91,18 +91,6 @@ std::string action_of(const api::Call& call, std::string_view version) {
   return out;
 }
 
-// "aws-chunked" is how the payload travels, and no property of the object.
-std::string without_chunked(std::string_view encoding) {
-  std::string out;
-  for (auto part : wire::split(encoding, ',')) {
-    part = wire::trim(part);
-    if (part.empty() || wire::iequals(part, "aws-chunked")) continue;
-    if (!out.empty()) out += ',';
-    out += part;
-  }
-  return out;
-}
-
 }  // namespace
 
 api::Service make_s3_service(const Deps& deps) {
@@ -219,7 +207,6 @@ ApiResult<About> read_about_members(const wire::Record& input) {
   }
   About out;
   for (const auto& text : texts) out.*text.into = text_of(input, text.member);
-  out.content_encoding = without_chunked(out.content_encoding);
   if (!out.storage_class.empty() &&
       std::ranges::find(storage_classes, out.storage_class) == std::end(storage_classes)) {
     return refuse("InvalidStorageClass", 400, "The storage class you specified is not valid");

@@ -4,12 +4,11 @@
 
 #include <doctest/doctest.h>
 
-#include <barrier>
-
 #include "services/sns/house.h"
 #include "sim/manual_clock.h"
 #include "sim/memory_store.h"
 #include "sim/service_calls.h"
+#include "sim/settle.h"
 
 namespace mayfly::services::sns::test {
 
@@ -169,23 +168,7 @@ struct Bench : sim::TypedCalls<Bench> {
                                           .set_attribute_name(name)
                                           .set_attribute_value(value));
   }
-  // Lets deliveries run, with what they sign on the workers: both meet when all before is done.
-  void settle() {
-    for (int round = 0; round < 4; ++round) {
-      std::barrier meeting(2);
-      io::TaskScope both(loop);
-      both.spawn(meet(workers, meeting));
-      both.spawn(meet(workers, meeting));
-      loop.run_until(both.close());
-      loop.run_ready();
-    }
-  }
-  static io::Task<void> meet(io::Workers& workers, std::barrier<>& meeting) {
-    co_await workers.run([&meeting] {
-      meeting.arrive_and_wait();
-      return 0;
-    });
-  }
+  void settle() { sim::settle(loop, workers); }
   void wait_for(const FakeTarget& target, std::size_t count) {
     settle();
     REQUIRE(target.taken.size() == count);
