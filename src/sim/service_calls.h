@@ -61,6 +61,8 @@ class TypedCalls {
   }
 
  private:
+  friend Bench;  // and nobody else is a TypedCalls of it
+  TypedCalls() = default;
   Bench& bench() { return static_cast<Bench&>(*this); }
 };
 

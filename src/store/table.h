@@ -43,7 +43,7 @@ class Table {
       for (const auto& row : rows) {
         auto read = std::make_shared<T>();
         TRY(decode(row.value, *read));
-        apply(row.key.substr(prefix_.size()), std::move(read));
+        apply(row.key.substr(prefix_.size()), read);
       }
       if (rows.size() < page) return {};
       after = rows.back().key;
@@ -109,7 +109,7 @@ class Table {
     if (turns->second.empty()) turns_.erase(turns);
     changed_.wake_all();
   }
-  void apply(const std::string& key, Row row) {
+  void apply(const std::string& key, const Row& row) {
     Row before = find(key);
     if (row) {
       rows_[key] = row;
