@@ -321,6 +321,10 @@ inline constexpr std::size_t sandbox_message_bytes = 64 * kib;  // larger ones t
 inline constexpr std::size_t sandbox_spec_bytes = 16 * mib;
 inline constexpr int spare_environments_max = 64;  // of one function, ahead of demand
 inline constexpr std::size_t sandbox_spares = 4;   // jails parked ahead of demand
+// Programs executed ahead of their start: of so many, in so many jails, so long after the last one.
+inline constexpr std::size_t sandbox_poised_programs = 8;
+inline constexpr std::size_t sandbox_poised = 2;
+inline constexpr auto sandbox_poised_time = 60s;
 
 static_assert(package_zip_bytes / 3 * 4 < http_body_bytes, "a full zip fits a request");
 // A line is in the store, and so visible, this long after it was written.

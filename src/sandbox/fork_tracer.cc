@@ -102,7 +102,7 @@ class OneProcessor {
 
 bool is_fork(const Stop& stop) {
   if (stop.call_number == SYS_fork) return true;
-  return stop.call_number == SYS_clone && (stop.call_flags & (CLONE_VM | CLONE_THREAD)) == 0;
+  return stop.call_number == SYS_clone && (stop.arguments[0] & (CLONE_VM | CLONE_THREAD)) == 0;
 }
 
 // What one fork holds: whatever is still there at its end is ended.

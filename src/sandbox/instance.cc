@@ -31,6 +31,7 @@ struct JailState {
   Exit exit;
   Stats stats;  // final, once ended
   std::vector<io::Fd> listeners;
+  io::Fd output;  // where the launcher made the pipe
   io::Queue<ProcessEnd> ends;
   Result<> result;  // of the launch
   io::Event launched;
@@ -86,7 +87,9 @@ class JailInstance final : public Instance {
   int host_pid() const override { return state_->pid; }
   std::uint64_t sequence() const { return state_->sequence; }
   void set_memory_limit(std::uint64_t bytes) { state_->memory_bytes = bytes; }
-  io::Fd take_output() override { return std::move(ends_.output); }
+  io::Fd take_output() override {
+    return std::move(state_->output ? state_->output : ends_.output);
+  }
   io::Fd take_channel() override { return std::move(ends_.channel); }
   io::Fd take_framed_log() override { return std::move(ends_.framed_log); }
   std::vector<io::Fd> take_listeners() override { return std::move(state_->listeners); }
@@ -372,6 +375,10 @@ void SocketLauncher::on_reply(Message message) {
     state->pidfd = std::move(message.fds.front());
     message.fds.erase(message.fds.begin());
     state->listeners = std::move(message.fds);
+    if (launched.own_output && !state->listeners.empty()) {
+      state->output = std::move(state->listeners.back());
+      state->listeners.pop_back();
+    }
     running_.emplace(reply->sequence, state);
     state->launched.set();
     if (state->cpu_wanted) set_cpu_of_jail(*state, *state->cpu_wanted);

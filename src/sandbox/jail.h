@@ -42,7 +42,8 @@ struct Report {
     ended = 3,
     parked = 4,
     specialised = 5,
-    process_ended = 6
+    process_ended = 6,
+    poised = 7
   };
   std::uint32_t kind = 0;
   std::int32_t step_or_status = 0;

@@ -104,6 +104,7 @@ Outcome receive_order(Plan& plan) {
   auto request = decode_request(message);
   if (!request) return {EBADMSG};
   plan.spec = std::move(request->spec);
+  plan.ahead = request->what == Request::What::poise;
   auto& fds = message.fds;
   std::size_t trees = plan.spec.binds.size();
   if (fds.size() <= trees) return {EBADMSG};

@@ -33,6 +33,7 @@ struct Plan {
   const std::vector<sock_filter>* template_seccomp = nullptr;  // of what may be forked
   // Filled by the order.
   Spec spec;
+  bool ahead = false;              // of an environment that nobody asks for yet (poised_program.h)
   std::vector<io::Fd> bind_trees;  // detached mounts, in the order of spec.binds
   std::vector<io::Fd> guest_ends;  // output, [channel], [framed log], [companions' output]
   std::vector<io::Fd> listeners;   // nested jails: made by the jail itself

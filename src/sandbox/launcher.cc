@@ -139,8 +139,9 @@ int LauncherLoop::run() {
   while (!ending_ || !jails_.empty()) {
     // Jails are parked, and alarms armed, when nothing has been asked for a moment: what was asked
     // for has the processors.
-    bool idle = !turn(work_ahead() ? quiet_ms : held_ms());
+    bool idle = !turn(work_ahead() ? quiet_ms : next_end_ms());
     end_held();
+    end_unused();
     while (idle && work_ahead()) {
       arm_wanted() ? arm_one() : make_spare();
       idle = !turn(0);
@@ -221,7 +222,11 @@ Result<> LauncherLoop::launch(Message message) {
   if (auto good = check(request, sent - (file ? 1 : 0)); !good) {
     return answer(good.error()), Result<>{};
   }
-  auto taken = request.parked == 0 ? take_parked() : take_nested(request.parked);
+  Jail* poised = request.parked == 0 ? take_poised(spec) : nullptr;
+  if (request.parked == 0) note_program(spec);
+  auto taken = poised != nullptr     ? Result<Jail*>(poised)
+               : request.parked == 0 ? take_parked()
+                                     : take_nested(request.parked);
   if (!taken) return answer(taken.error()), Result<>{};
   Jail& jail = **taken;
   jail.sequence = request.sequence;
@@ -229,7 +234,9 @@ Result<> LauncherLoop::launch(Message message) {
   jail.memory_bytes = spec.limits.memory_bytes;
   if (spec.parking == Parking::forkable) templates_.emplace(jail.sequence, jail.id);
   if (spec.parking == Parking::specialisable) specialisable_.emplace(jail.sequence, jail.id);
-  if (auto done = order(jail, spec, message, std::move(file)); !done) {
+  auto done = poised != nullptr ? start_poised(jail, message, std::move(file))
+                                : order(jail, spec, message, std::move(file));
+  if (!done) {
     answer(done.error());
     // A jail that has its listeners or limits already is not used for another function.
     if (std::exchange(jail.ordered, true)) --starting_;
@@ -292,6 +299,8 @@ int LauncherLoop::take_reports(Jail& jail) {
       on_parked(jail, std::move(fds[0]));
     } else if (report.kind == Report::started && !jail.replied) {
       on_started(jail, std::move(fds));
+    } else if (report.kind == Report::poised) {
+      on_poised(jail);
     } else if (report.kind == Report::failed) {
       on_failed(jail, report.step_or_status, report.error, report.item);
     } else if (report.kind == Report::specialised) {
@@ -313,10 +322,12 @@ void LauncherLoop::on_started(Jail& jail, std::vector<io::Fd> sent) {
   }
   std::vector<int> fds{jail.pidfd.get()};
   for (const auto& listener : jail.listeners) fds.push_back(listener.get());
-  send({jail.sequence, Launched{jail.pid, jail.group}}, fds);
+  if (jail.output) fds.push_back(jail.output.get());
+  send({jail.sequence, Launched{jail.pid, bool(jail.output), jail.group}}, fds);
   jail.replied = true;
   --starting_;
   jail.listeners.clear();
+  jail.output.reset();
   if (jail.parking != Parking::specialisable) unarmed_.push_back(jail.id);
 }
 
@@ -361,6 +372,7 @@ void LauncherLoop::on_gone(Jail& jail) {
   take_reports(jail);
   std::erase(parked_, id);
   forget_parked(jail);
+  forget_poised(jail);
   if (Jail* host = find(jail.host); host != nullptr) {
     std::erase(host->parked, id);
     // It would fail again and again: forks make theirs on demand, and say why.
@@ -382,7 +394,9 @@ void LauncherLoop::finish(Jail& jail, int wait_status, const rusage& usage) {
   if (jail.group.accounting.version == 0) {
     exited.stats.cpu_ns = nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime);
   }
-  if (!jail.ordered) {
+  if (jail.ahead != Ahead::no) {
+    if (jail.ahead == Ahead::executing) --starting_;
+  } else if (!jail.ordered) {
     // It would fail again and again: later jails are made on demand and tell their callers why.
     if (jail.host == 0) parking_works_ = false;
     if (jail.failure) log::error("sandbox", "{}", jail.failure->message);
@@ -411,6 +425,13 @@ void LauncherLoop::end(Jail& jail) {
     ::shutdown(jail.control.get(), SHUT_RDWR);  // it ends when it asks for its order
   }
   let_die(jail.group);
+}
+
+// Until something that waits for its end is ended; -1: nothing does.
+int LauncherLoop::next_end_ms() const {
+  int held = held_ms();
+  int unused = unused_ms();
+  return held < 0 || unused < 0 ? std::max(held, unused) : std::min(held, unused);
 }
 
 void LauncherLoop::kill_all() {

@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <deque>
+#include <list>
 #include <map>
 #include <optional>
 #include <set>
@@ -55,6 +56,7 @@ class LauncherLoop {
  private:
   using Id = std::uint64_t;
 
+  enum class Ahead { no, executing, poised };
   // Parked until `ordered`, running from then on. Those below a template's jail (`host`) are cloned
   // by its init, which reaps them; the others by the launcher.
   struct Jail {
@@ -84,18 +86,31 @@ class LauncherLoop {
     // Of one that may be specialised, until it has been.
     io::Fd mounts;                   // its mount namespace
     std::uint64_t specialising = 0;  // the request under way
+    // Of one with a program that was executed ahead.
+    Ahead ahead = Ahead::no;
+    io::Fd output;  // read end; the server's from its start on
     // Of a template.
     std::vector<Id> parked;  // nested jails without an order
     std::uint64_t keep_ready = 0;
     Limits limits;  // of its group
   };
 
+  // A program that was started not long ago, and jails in which it has been executed ahead
+  // (poised_program.h).
+  struct UsualProgram {
+    Spec spec;  // its variables are stand-ins
+    std::chrono::steady_clock::time_point until;
+    bool holds = true;  // false: it cannot be poised
+    std::vector<Id> poised;
+  };
+
   Result<> prepare();
   Result<> watch(int fd, std::uint64_t tag, std::uint32_t events = 0);  // 0: input
   bool turn(int timeout_ms);  // one wait; false when there was no event
-  bool spare_wanted() const;
+  bool spare_wanted();
+  bool jails_wanted() const;
   bool arm_wanted() const { return !unarmed_.empty() && !memory_helper_.busy(); }
-  bool work_ahead() const { return arm_wanted() || spare_wanted(); }
+  bool work_ahead() { return arm_wanted() || spare_wanted(); }
   void make_spare();
   Result<Jail*> make_parked();  // clones a jail and leaves it parked
   Result<Jail*> take_parked();
@@ -120,6 +135,17 @@ class LauncherLoop {
   void on_gone(Jail& jail);
   void keep_ready(std::uint64_t sequence, std::uint64_t jails);
   Result<> launch(Message message);
+  void note_program(const Spec& spec);
+  Jail* take_poised(const Spec& spec);
+  Result<> start_poised(Jail& jail, Message& message, io::Fd file);
+  UsualProgram* program_to_poise();
+  void make_poised(UsualProgram& program);
+  void on_poised(Jail& jail);
+  void forget_poised(const Jail& jail);
+  void forget_program(UsualProgram& program);
+  int unused_ms() const;
+  int next_end_ms() const;
+  void end_unused();
   Result<> listen_in(Jail& jail, const Ports& ports) const;
   Result<> order(Jail& jail, const Spec& spec, Message& message, io::Fd file);
   // Answers errors to the server.
@@ -172,6 +198,7 @@ class LauncherLoop {
   std::vector<Id> unarmed_;  // run without a memory alarm so far
   std::deque<std::pair<std::chrono::steady_clock::time_point, Id>> held_;  // until then
   std::set<Id> in_want_;  // templates with fewer jails ready than asked for
+  std::list<UsualProgram> programs_;  // the last one started first
   MemoryHelper memory_helper_;
   std::optional<Jail> leaving_;  // has ended, but the helper has its group in hand
 };

@@ -11,13 +11,20 @@
 
 namespace mayfly::sandbox {
 
-bool LauncherLoop::spare_wanted() const {
+bool LauncherLoop::spare_wanted() {
   if (!usable_ || ending_ || starting_ > 0 || jails_.size() >= limits::sandbox_jails) return false;
-  return (parking_works_ && parked_.size() < limits::sandbox_spares) || !in_want_.empty();
+  return jails_wanted() || !in_want_.empty() || program_to_poise() != nullptr;
+}
+
+bool LauncherLoop::jails_wanted() const {
+  return parking_works_ && parked_.size() < limits::sandbox_spares;
 }
 
 void LauncherLoop::make_spare() {
   if (!in_want_.empty()) return make_nested_spare();
+  if (auto* program = program_to_poise(); program != nullptr && !jails_wanted()) {
+    return make_poised(*program);
+  }
   if (auto made = make_parked(); made) {
     parked_.push_back((*made)->id);
   } else {

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -20,6 +21,8 @@ enum : std::uint32_t {
   keep_ready = 3,
   specialise_inline = 4,
   specialise_in_file = 5,
+  poise_inline = 6,
+  poise_in_file = 7,
 };
 enum : std::uint32_t {
   reply_launched = 1,
@@ -180,6 +183,7 @@ class BodyPacker {
   explicit BodyPacker(Packer& out) : out_(out) {}
   void operator()(const Launched& launched) const {
     out_.put(static_cast<std::int32_t>(launched.pid));
+    out_.put(static_cast<std::uint32_t>(launched.own_output));
     for (const auto* place :
          {&launched.group.memory, &launched.group.cpu, &launched.group.processes,
           &launched.group.freezer, &launched.group.accounting}) {
@@ -218,6 +222,7 @@ class BodyPacker {
 Launched take_launched(Unpacker& in) {
   Launched out;
   out.pid = in.number<std::int32_t>();
+  out.own_output = in.number<std::uint32_t>() != 0;
   for (auto* place : {&out.group.memory, &out.group.cpu, &out.group.processes, &out.group.freezer,
                       &out.group.accounting}) {
     *place = take_place(in);
@@ -250,6 +255,28 @@ Exited take_exited(Unpacker& in) {
   return out;
 }
 
+struct Kinds {
+  Request::What what;
+  std::uint32_t in_line;
+  std::uint32_t in_file;
+};
+constexpr std::array request_kinds{
+    Kinds{Request::What::launch, launch_inline, launch_in_file},
+    Kinds{Request::What::specialise, specialise_inline, specialise_in_file},
+    Kinds{Request::What::poise, poise_inline, poise_in_file},
+};
+
+std::uint32_t kind_of(Request::What what, bool in_file) {
+  const Kinds& kinds = *std::ranges::find(request_kinds, what, &Kinds::what);
+  return in_file ? kinds.in_file : kinds.in_line;
+}
+
+const Kinds* find_kinds(std::uint32_t kind) {
+  auto is_it = [&](const Kinds& kinds) { return kinds.in_line == kind || kinds.in_file == kind; };
+  auto found = std::ranges::find_if(request_kinds, is_it);
+  return found == request_kinds.end() ? nullptr : &*found;
+}
+
 Result<std::string> read_memfd(int fd) {
   off_t size = ::lseek(fd, 0, SEEK_END);
   if (size < 0 || static_cast<std::size_t>(size) > limits::sandbox_spec_bytes) {
@@ -272,11 +299,7 @@ Result<EncodedRequest> encode(const Request& request) {
   }
   bool in_file = spec.size() + head_bytes > limits::sandbox_message_bytes;
   Packer head;
-  std::uint32_t kind = in_file ? launch_in_file : launch_inline;
-  if (request.what == Request::What::specialise) {
-    kind = in_file ? specialise_in_file : specialise_inline;
-  }
-  head.put(kind);
+  head.put(kind_of(request.what, in_file));
   head.put(request.sequence);
   head.put(request.parked);
   out.bytes = head.take();
@@ -320,7 +343,8 @@ std::string encode(const Reply& reply) {
 bool is_in_file(const Message& request) {
   Unpacker head(request.bytes);
   auto kind = head.number<std::uint32_t>();
-  return (kind == launch_in_file || kind == specialise_in_file) && !request.fds.empty();
+  const Kinds* kinds = find_kinds(kind);
+  return kinds != nullptr && kinds->in_file == kind && !request.fds.empty();
 }
 
 Result<Request> decode_request(Message& message) {
@@ -329,14 +353,13 @@ Result<Request> decode_request(Message& message) {
   auto kind = head.number<std::uint32_t>();
   out.sequence = head.number<std::uint64_t>();
   out.parked = head.number<std::uint64_t>();
-  bool specialise = kind == specialise_inline || kind == specialise_in_file;
-  bool in_file = kind == launch_in_file || kind == specialise_in_file;
-  if (!head.ok() || (!specialise && !in_file && kind != launch_inline)) {
+  const Kinds* kinds = find_kinds(kind);
+  if (!head.ok() || kinds == nullptr) {
     return fail(ErrorKind::corrupt, "a request without a head");
   }
-  out.what = specialise ? Request::What::specialise : Request::What::launch;
+  out.what = kinds->what;
   std::string spec = message.bytes.substr(head_bytes);
-  if (in_file) {
+  if (kinds->in_file == kind) {
     if (message.fds.empty()) return fail(ErrorKind::corrupt, "a request without its file");
     TRY_ASSIGN(spec, read_memfd(message.fds.front().get()));
     message.fds.erase(message.fds.begin());

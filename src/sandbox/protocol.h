@@ -8,17 +8,19 @@
 //             u32 kind (3 keep jails for forks ready) · u64 number of jails · u64 parked
 //             u32 kind (4 specialise, 5 specialise, the rest in a memfd) · as 1 and 2, but for the
 //             descriptors, of which there are none; parked: the launch that becomes an environment
+//             u32 kind (6 poise, 7 poise, the rest in a memfd) · as 1 and 2; from the launcher alone
 //   reply     u32 kind (1 launched, 2 failed, 3 exited, 4 specialised, 5 process ended,
 //             6 out of memory: held until it is killed) · u64
 //             sequence · body
-//             launched: u32 pid, five controller places; descriptors: pidfd · listeners · sockets
+//             launched: u32 pid, u32 has its own output, five controller places; descriptors: pidfd ·
+//             listeners · sockets · [read end of the output, in place of the server's own]
 //             failed:   u32 ErrorKind, text
 //             exited:   i32 code, i32 signal, u32 out of memory, u64 ×3 statistics
 //             process ended: i32 companion, i32 code, i32 signal, u32 out of memory, i32 errno
 //   text      u32 length · bytes;   list: u32 count · elements
 //
 // The launcher passes a request on to a parked jail as it came, with the descriptors of the bound
-// trees put between the memfd and the rest.
+// trees put between the memfd and the rest. One whose program is poised gets no descriptors.
 //
 // The end of the server's side of the socket is the request to end everything.
 #pragma once
@@ -38,7 +40,7 @@
 namespace mayfly::sandbox {
 
 struct Request {
-  enum class What { launch, specialise };
+  enum class What { launch, specialise, poise };
   std::uint64_t sequence = 0;
   std::uint64_t parked = 0;
   Spec spec;
@@ -51,6 +53,7 @@ struct KeepReady {
 
 struct Launched {
   int pid = -1;
+  bool own_output = false;  // its output is read from a pipe that the launcher made
   ControlGroup group;
 };
 struct Exited {

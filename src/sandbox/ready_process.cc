@@ -103,8 +103,10 @@ pid_t start_ready_process(Plan& plan, int exec_step) {
   return started ? static_cast<pid_t>(pid) : -1;
 }
 
+pid_t ready_process_id(const Plan& plan) { return static_cast<pid_t>(plan.ready->pid.load()); }
+
 void dismiss_ready_process(Plan& plan) {
-  auto pid = static_cast<pid_t>(plan.ready->pid.load());
+  pid_t pid = ready_process_id(plan);
   set(plan.ready->stage, ReadyProcess::dismissed);
   ::waitpid(pid, nullptr, 0);
   forget(plan);

@@ -23,6 +23,8 @@ Outcome make_ready_process(Plan& plan, std::span<const Step> steps);
 // It takes the steps of Run::program and executes what the order names. Answers when it has, or -1:
 // then it has reported why not (`exec_step`: as what a failed execve is reported), and has ended.
 pid_t start_ready_process(Plan& plan, int exec_step);
+// As the init numbers it, and as the program that it becomes.
+pid_t ready_process_id(const Plan& plan);
 // It ends without having done anything.
 void dismiss_ready_process(Plan& plan);
 

@@ -24,6 +24,8 @@ namespace mayfly::sandbox {
 
 // A view of a host path inside the jail, read-only unless it says otherwise.
 struct Bind {
+  bool operator==(const Bind&) const = default;
+
   std::string source;  // host path; must exist
   std::string target;  // absolute path inside the jail
   bool writable = false;

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace mayfly::sandbox {
@@ -59,7 +60,7 @@ Stop classify(pid_t pid, int status) {
     ::ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info);
     stop.kind = info.op == PTRACE_SYSCALL_INFO_ENTRY ? Stop::entry : Stop::exit;
     stop.call_number = info.entry.nr;
-    stop.call_flags = info.entry.args[0];
+    std::ranges::copy(info.entry.args, stop.arguments.begin());
   } else if (number == SIGTRAP) {
     stop.kind = Stop::step;
   } else {
@@ -91,9 +92,11 @@ CallRegisters with_call(const CallRegisters& base, std::uint64_t number,
   return pack(registers);
 }
 
-int Tracee::seize() {
-  constexpr long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
-                           PTRACE_O_TRACECLONE | PTRACE_O_TRACESECCOMP;
+int Tracee::seize(Events events) {
+  constexpr long new_processes = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+                                 PTRACE_O_TRACECLONE | PTRACE_O_TRACESECCOMP;
+  constexpr long exec = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+  long options = events == Events::exec ? exec : new_processes;
   return ::ptrace(PTRACE_SEIZE, pid_, nullptr, options) == 0 ? 0 : errno;
 }
 
@@ -230,7 +233,7 @@ CallRegisters with_call(const CallRegisters& base, std::uint64_t,
                         const std::array<std::uint64_t, 6>&) {
   return base;
 }
-int Tracee::seize() { return ENOSYS; }
+int Tracee::seize(Events) { return ENOSYS; }
 int Tracee::interrupt() { return ENOSYS; }
 void Tracee::detach() {}
 void Tracee::kill_and_reap() {}

@@ -29,7 +29,7 @@ struct Stop {
   int signal_number = 0;          // Kind::signal: to be handed on
   int wait_status = 0;            // Kind::ended: it has been reaped
   std::uint64_t call_number = 0;  // Kind::entry
-  std::uint64_t call_flags = 0;   // Kind::entry: the first argument
+  std::array<std::uint64_t, 6> arguments{};  // Kind::entry
 };
 
 class Tracee {
@@ -37,8 +37,10 @@ class Tracee {
   explicit Tracee(pid_t pid) : pid_(pid) {}
   pid_t pid() const { return pid_; }
 
-  // 0 or an errno. Afterwards it runs on, traced.
-  int seize();
+  // What it stops at beside system calls, signals and the end.
+  enum class Events { new_processes, exec };
+  // 0 or an errno. Afterwards it runs on, traced; with Events::exec it ends with its tracer.
+  int seize(Events events = Events::new_processes);
   int interrupt();
   void detach();
   void kill_and_reap();
