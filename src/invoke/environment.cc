@@ -143,7 +143,7 @@ io::Task<Result<std::optional<Failure>>> Environment::boot_once(Deadline deadlin
     watchers_.spawn(serve_endpoint_of_fork(id));
   } else {
     serve_extensions(listeners);
-    watchers_.spawn(find_accounts());
+    if (!instance_->has_accounts_at_hand()) watchers_.spawn(find_accounts());
   }
   watchers_.spawn(watch());
   watchers_.spawn(watch_memory());

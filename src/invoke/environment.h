@@ -170,6 +170,7 @@ class Environment {
   void refuse_reply(const Error& error, Verdict& verdict, Report& report);
   void write_start(const Request& request);
   void write_end(Report& report);
+  io::Task<void> limit_processor(InstanceId instance);
   io::Task<void> find_accounts();  // ahead of settle(), while a program starts
   // What follows on an init or precedes a call, but need not hold up its event.
   io::Task<void> settle();

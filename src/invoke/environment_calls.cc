@@ -6,6 +6,11 @@
 #include "invoke/telemetry_text.h"
 
 namespace mayfly::invoke {
+namespace {
+
+constexpr auto quick_answer = std::chrono::milliseconds(1);
+
+}  // namespace
 
 // Before anything of the jail is read. What is forked from a function's template has its Init
 // behind it.
@@ -186,10 +191,22 @@ io::Task<void> Environment::settle() {
   co_await deps_.loop.turn_end();
   settling_ = false;
   if (killed_ || gone_.is_set()) co_return;
-  instance_->set_cpu_millis(cpu_millis(*runnable_));
   stats_ = instance_->stats();
   meter_.begin(stats_, deps_.loop.now());
   if (meter_.begun()) note_memory();
+  watchers_.spawn(limit_processor(name_));
+}
+
+// The processor share of calls takes the place of the init's. An answer that is there in a moment
+// does not wait for that either.
+io::Task<void> Environment::limit_processor(InstanceId instance) {
+  if (!call_done_.is_set()) {
+    co_await call_done_.wait(deps_.loop.now() + quick_answer);
+    co_await deps_.loop.turn_end();
+    co_await deps_.loop.turn_end();
+  }
+  if (killed_ || gone_.is_set() || name_ != instance) co_return;
+  instance_->set_cpu_millis(cpu_millis(*runnable_));
 }
 
 }  // namespace mayfly::invoke

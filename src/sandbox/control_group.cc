@@ -28,22 +28,20 @@ std::vector<std::string> words_of(std::string_view text) {
   return out;
 }
 
-std::uint64_t number_in(const std::string& path) {
-  auto text = sys::read_file(path);
+// The number that `text` is, or in a flat-keyed file the one of a line "<key> <number>".
+std::uint64_t number_of(std::string_view text, std::string_view key = {}) {
+  if (!key.empty()) {
+    std::size_t at = text.starts_with(key) ? 0 : text.find("\n" + std::string(key) + ' ');
+    if (at == text.npos) return 0;
+    text.remove_prefix(text.find(' ', at) + 1);
+  }
   std::uint64_t value = 0;
-  if (text) std::from_chars(text->data(), text->data() + text->size(), value);
+  std::from_chars(text.data(), text.data() + text.size(), value);
   return value;
 }
 
-// The value of "<key> <number>" in a flat-keyed file.
-std::uint64_t keyed_number_in(const std::string& path, std::string_view key) {
-  auto text = sys::read_file(path);
-  if (!text) return 0;
-  auto words = words_of(*text);
-  for (std::size_t i = 0; i + 1 < words.size(); i += 2) {
-    if (words[i] == key) return std::strtoull(words[i + 1].c_str(), nullptr, 10);
-  }
-  return 0;
+std::uint64_t number_in(const std::string& path, std::string_view key = {}) {
+  return number_of(sys::read_file(path).value_or(""), key);
 }
 
 // Controller → our own group's directory, from the mounts and /proc/self/cgroup. "" is cgroup v2.
@@ -334,32 +332,82 @@ Result<JoinDescriptors> open_to_join(const ControlGroup& group) {
   return out;
 }
 
-Stats read_stats(const ControlGroup& group) {
-  Stats out;
+namespace {
+
+// Where the accounts of a group are: memory, its peak, page faults, processor time.
+struct Account {
+  std::string path;  // empty: nobody counts
+  std::string_view key{};
+};
+using Accounts = std::array<Account, account_files>;
+
+Accounts accounts_of(const ControlGroup& group) {
+  const auto& memory = group.memory.dir;
+  const auto& cpu = group.accounting.dir;
+  Accounts out;
   if (group.memory.version == 2) {
-    out.memory_bytes = number_in(group.memory.dir + "/memory.current");
-    out.memory_peak_bytes =
-        std::max(number_in(group.memory.dir + "/memory.peak"), out.memory_bytes);
-    out.page_faults = keyed_number_in(group.memory.dir + "/memory.stat", "pgfault");
+    out[0] = {memory + "/memory.current"};
+    out[1] = {memory + "/memory.peak"};
   } else if (group.memory.version == 1) {
-    out.memory_bytes = number_in(group.memory.dir + "/memory.usage_in_bytes");
-    out.memory_peak_bytes = number_in(group.memory.dir + "/memory.max_usage_in_bytes");
-    out.page_faults = keyed_number_in(group.memory.dir + "/memory.stat", "pgfault");
+    out[0] = {memory + "/memory.usage_in_bytes"};
+    out[1] = {memory + "/memory.max_usage_in_bytes"};
   }
-  if (group.accounting.version == 2) {
-    out.cpu_ns = 1000 * keyed_number_in(group.accounting.dir + "/cpu.stat", "usage_usec");
-  } else if (group.accounting.version == 1) {
-    out.cpu_ns = number_in(group.accounting.dir + "/cpuacct.usage");
+  if (group.memory.version != 0) out[2] = {memory + "/memory.stat", "pgfault"};
+  if (group.accounting.version == 2) out[3] = {cpu + "/cpu.stat", "usage_usec"};
+  if (group.accounting.version == 1) out[3] = {cpu + "/cpuacct.usage"};
+  return out;
+}
+
+// `text` answers what is in the file of that index.
+template <class Text>
+Stats add_up(const ControlGroup& group, const Accounts& accounts, Text text) {
+  std::array<std::uint64_t, account_files> numbers{};
+  for (std::size_t i = 0; i < accounts.size(); ++i) {
+    if (!accounts[i].path.empty()) numbers[i] = number_of(text(i), accounts[i].key);
+  }
+  Stats out;
+  out.memory_bytes = numbers[0];
+  out.memory_peak_bytes = std::max(numbers[1], numbers[0]);
+  out.page_faults = numbers[2];
+  out.cpu_ns = (group.accounting.version == 2 ? 1000 : 1) * numbers[3];
+  return out;
+}
+
+std::string read_again(int fd) {
+  std::string out(4096, '\0');
+  ssize_t got = ::pread(fd, out.data(), out.size(), 0);
+  out.resize(static_cast<std::size_t>(std::max<ssize_t>(0, got)));
+  return out;
+}
+
+}  // namespace
+
+Stats read_stats(const ControlGroup& group) {
+  auto accounts = accounts_of(group);
+  return add_up(group, accounts,
+                [&](std::size_t i) { return sys::read_file(accounts[i].path).value_or(""); });
+}
+
+std::vector<io::Fd> open_accounts(const ControlGroup& group) {
+  std::vector<io::Fd> out;
+  for (const auto& account : accounts_of(group)) {
+    if (account.path.empty()) return {};
+    out.emplace_back(::open(account.path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!out.back()) return {};
   }
   return out;
 }
 
+Stats read_stats(const ControlGroup& group, const std::vector<io::Fd>& open) {
+  return add_up(group, accounts_of(group), [&](std::size_t i) { return read_again(open[i].get()); });
+}
+
 bool killed_for_memory(const ControlGroup& group) {
   if (group.memory.version == 2) {
-    return keyed_number_in(group.memory.dir + "/memory.events", "oom_kill") != 0;
+    return number_in(group.memory.dir + "/memory.events", "oom_kill") != 0;
   }
   if (group.memory.version == 1) {
-    return keyed_number_in(group.memory.dir + "/memory.oom_control", "oom_kill") != 0;
+    return number_in(group.memory.dir + "/memory.oom_control", "oom_kill") != 0;
   }
   return false;
 }

@@ -61,6 +61,11 @@ struct JoinDescriptors {
 Result<JoinDescriptors> open_to_join(const ControlGroup& group);
 
 Stats read_stats(const ControlGroup& group);
+// The files that are read for it, and a reading by them: to look for a file takes longer than to
+// read it. None where the machine does not count all.
+inline constexpr std::size_t account_files = 4;
+std::vector<io::Fd> open_accounts(const ControlGroup& group);
+Stats read_stats(const ControlGroup& group, const std::vector<io::Fd>& open);
 bool killed_for_memory(const ControlGroup& group);
 // Lifts what slows the end of killed processes: the processor quota (under a small one a thousand
 // of them would take minutes to die), a small weight, and the v1 freezer (a frozen process does not

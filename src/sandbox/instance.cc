@@ -31,7 +31,8 @@ struct JailState {
   Exit exit;
   Stats stats;  // final, once ended
   std::vector<io::Fd> listeners;
-  io::Fd output;  // where the launcher made the pipe
+  io::Fd output;                 // where the launcher made the pipe
+  std::vector<io::Fd> accounts;  // for the first reading
   io::Queue<ProcessEnd> ends;
   Result<> result;  // of the launch
   io::Event launched;
@@ -149,8 +150,11 @@ class JailInstance final : public Instance {
   Stats stats() override {
     if (!runs()) return state_->stats;
     if (state_->group.memory.version == 0) return tree_stats(state_->pid);
-    return within_limit(*state_, read_stats(state_->group));
+    auto files = std::exchange(state_->accounts, {});
+    auto stats = files.empty() ? read_stats(state_->group) : read_stats(state_->group, files);
+    return within_limit(*state_, stats);
   }
+  bool has_accounts_at_hand() const override { return !state_->accounts.empty(); }
   Evidence evidence() override { return runs() ? gather_evidence(state_->pid) : Evidence{}; }
   int ask_for_stacks(const Evidence& evidence) override {
     return runs() ? sandbox::ask_for_stacks(evidence) : 0;
@@ -375,9 +379,15 @@ void SocketLauncher::on_reply(Message message) {
     state->pidfd = std::move(message.fds.front());
     message.fds.erase(message.fds.begin());
     state->listeners = std::move(message.fds);
-    if (launched.own_output && !state->listeners.empty()) {
-      state->output = std::move(state->listeners.back());
-      state->listeners.pop_back();
+    auto& fds = state->listeners;
+    if (launched.accounts && fds.size() >= account_files) {
+      auto first = fds.end() - account_files;
+      state->accounts.assign(std::make_move_iterator(first), std::make_move_iterator(fds.end()));
+      fds.erase(first, fds.end());
+    }
+    if (launched.own_output && !fds.empty()) {
+      state->output = std::move(fds.back());
+      fds.pop_back();
     }
     running_.emplace(reply->sequence, state);
     state->launched.set();

@@ -211,12 +211,13 @@ void note_heap() {
     if (!line.ends_with("[heap]")) continue;
     // NOLINTNEXTLINE(performance-no-int-to-ptr): the kernel tells it as a number.
     heap_begin = reinterpret_cast<char*>(std::strtoull(line.c_str(), nullptr, 16));
+    break;
   }
 }
 
 // Each first write to a page that is the launcher's as well stops for the page's copy. A launcher
-// has some 100 KB; the jail's group pays.
-void touch_heap() { advise_heap(MADV_POPULATE_WRITE, std::size_t{512} * 1024); }
+// has some 600 KB, little of which it writes to; the jail's group pays.
+void touch_heap() { advise_heap(MADV_POPULATE_WRITE, std::size_t{768} * 1024); }
 
 namespace {
 

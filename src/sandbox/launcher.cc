@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/close_range.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -121,6 +122,7 @@ Result<> LauncherLoop::prepare() {
   own_network_ = io::Fd(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
   null_ = io::Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (!own_network_ || !null_) return fail_errno("open /proc/self/ns/net or /dev/null", errno);
+  ::malloc_trim(0);  // what the filters took: jails have what remains, touched from its begin on
   return {};
 }
 
@@ -323,11 +325,14 @@ void LauncherLoop::on_started(Jail& jail, std::vector<io::Fd> sent) {
   std::vector<int> fds{jail.pidfd.get()};
   for (const auto& listener : jail.listeners) fds.push_back(listener.get());
   if (jail.output) fds.push_back(jail.output.get());
-  send({jail.sequence, Launched{jail.pid, bool(jail.output), jail.group}}, fds);
+  for (const auto& file : jail.accounts) fds.push_back(file.get());
+  Launched launched{jail.pid, bool(jail.output), !jail.accounts.empty(), jail.group};
+  send({jail.sequence, std::move(launched)}, fds);
   jail.replied = true;
   --starting_;
   jail.listeners.clear();
   jail.output.reset();
+  jail.accounts.clear();
   if (jail.parking != Parking::specialisable) unarmed_.push_back(jail.id);
 }
 

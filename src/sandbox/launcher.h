@@ -88,7 +88,8 @@ class LauncherLoop {
     std::uint64_t specialising = 0;  // the request under way
     // Of one with a program that was executed ahead.
     Ahead ahead = Ahead::no;
-    io::Fd output;  // read end; the server's from its start on
+    io::Fd output;                 // read end; it and
+    std::vector<io::Fd> accounts;  // its files are the server's from its start on
     // Of a template.
     std::vector<Id> parked;  // nested jails without an order
     std::uint64_t keep_ready = 0;

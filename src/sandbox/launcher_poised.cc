@@ -102,6 +102,7 @@ void LauncherLoop::make_poised(UsualProgram& program) {
 void LauncherLoop::on_poised(Jail& jail) {
   --starting_;
   jail.ahead = Ahead::poised;
+  jail.accounts = open_accounts(jail.group);
 }
 
 // It is gone, for whatever reason. One that did not come to be poised never would.

@@ -184,6 +184,7 @@ class BodyPacker {
   void operator()(const Launched& launched) const {
     out_.put(static_cast<std::int32_t>(launched.pid));
     out_.put(static_cast<std::uint32_t>(launched.own_output));
+    out_.put(static_cast<std::uint32_t>(launched.accounts));
     for (const auto* place :
          {&launched.group.memory, &launched.group.cpu, &launched.group.processes,
           &launched.group.freezer, &launched.group.accounting}) {
@@ -223,6 +224,7 @@ Launched take_launched(Unpacker& in) {
   Launched out;
   out.pid = in.number<std::int32_t>();
   out.own_output = in.number<std::uint32_t>() != 0;
+  out.accounts = in.number<std::uint32_t>() != 0;
   for (auto* place : {&out.group.memory, &out.group.cpu, &out.group.processes, &out.group.freezer,
                       &out.group.accounting}) {
     *place = take_place(in);

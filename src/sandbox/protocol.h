@@ -12,8 +12,9 @@
 //   reply     u32 kind (1 launched, 2 failed, 3 exited, 4 specialised, 5 process ended,
 //             6 out of memory: held until it is killed) · u64
 //             sequence · body
-//             launched: u32 pid, u32 has its own output, five controller places; descriptors: pidfd ·
-//             listeners · sockets · [read end of the output, in place of the server's own]
+//             launched: u32 pid, u32 has its own output, u32 with accounts, five controller places;
+//             descriptors: pidfd · listeners · sockets · [read end of the output, in place of the
+//             server's own] · [files of its accounts]
 //             failed:   u32 ErrorKind, text
 //             exited:   i32 code, i32 signal, u32 out of memory, u64 ×3 statistics
 //             process ended: i32 companion, i32 code, i32 signal, u32 out of memory, i32 errno
@@ -54,6 +55,7 @@ struct KeepReady {
 struct Launched {
   int pid = -1;
   bool own_output = false;  // its output is read from a pipe that the launcher made
+  bool accounts = false;    // with the files of its accounts (control_group.h)
   ControlGroup group;
 };
 struct Exited {
