@@ -63,6 +63,8 @@ Result<> LauncherLoop::start_poised(Jail& jail, Message& message, io::Fd file) {
   if (error != 0 && error != EPIPE && error != ECONNRESET) {
     return fail_errno("start a poised program", error);
   }
+  // It only has to be let go: the server meets it meanwhile.
+  on_started(jail, {});
   return {};
 }
 
