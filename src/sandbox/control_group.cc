@@ -399,7 +399,8 @@ std::vector<io::Fd> open_accounts(const ControlGroup& group) {
 }
 
 Stats read_stats(const ControlGroup& group, const std::vector<io::Fd>& open) {
-  return add_up(group, accounts_of(group), [&](std::size_t i) { return read_again(open[i].get()); });
+  return add_up(group, accounts_of(group),
+                [&](std::size_t i) { return read_again(open[i].get()); });
 }
 
 bool killed_for_memory(const ControlGroup& group) {

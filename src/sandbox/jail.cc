@@ -252,8 +252,8 @@ constexpr timespec patience{0, 3'000'000};
 
 // What its program is held by, from before its first instruction, the init is in the end.
 [[noreturn]] void serve_ready_program(Plan& plan) {
-  pid_t program = plan.ahead ? start_poised_program(plan, exec_step)
-                                                    : start_ready_process(plan, exec_step);
+  pid_t program =
+      plan.ahead ? start_poised_program(plan, exec_step) : start_ready_process(plan, exec_step);
   if (program < 0) ::_exit(1);
   report_started(plan);
   for (int fd = 0; fd < report_fd; ++fd) ::close(fd);

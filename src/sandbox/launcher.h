@@ -198,7 +198,7 @@ class LauncherLoop {
   Ports usual_ports_;        // so too
   std::vector<Id> unarmed_;  // run without a memory alarm so far
   std::deque<std::pair<std::chrono::steady_clock::time_point, Id>> held_;  // until then
-  std::set<Id> in_want_;  // templates with fewer jails ready than asked for
+  std::set<Id> in_want_;              // templates with fewer jails ready than asked for
   std::list<UsualProgram> programs_;  // the last one started first
   MemoryHelper memory_helper_;
   std::optional<Jail> leaving_;  // has ended, but the helper has its group in hand

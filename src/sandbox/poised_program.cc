@@ -80,7 +80,7 @@ namespace {
 // What a loader, or a C library before its thread has a number, does for any program.
 bool is_of_every_program(const Stop& at) {
   constexpr std::array<std::uint64_t, 17> harmless{
-      SYS_access, SYS_arch_prctl, SYS_brk,        SYS_close, SYS_faccessat, SYS_fstat,
+      SYS_access, SYS_arch_prctl, SYS_brk,        SYS_close, SYS_faccessat,  SYS_fstat,
       SYS_mmap,   SYS_mprotect,   SYS_munmap,     SYS_lstat, SYS_newfstatat, SYS_pread64,
       SYS_read,   SYS_readlink,   SYS_readlinkat, SYS_stat,  SYS_uname};
   auto only_reads = [](std::uint64_t flags) { return (flags & (O_ACCMODE | O_CREAT)) == 0; };

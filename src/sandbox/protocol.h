@@ -8,11 +8,12 @@
 //             u32 kind (3 keep jails for forks ready) · u64 number of jails · u64 parked
 //             u32 kind (4 specialise, 5 specialise, the rest in a memfd) · as 1 and 2, but for the
 //             descriptors, of which there are none; parked: the launch that becomes an environment
-//             u32 kind (6 poise, 7 poise, the rest in a memfd) · as 1 and 2; from the launcher alone
+//             u32 kind (6 poise, 7 poise, the rest in a memfd) · as 1 and 2; from the launcher
+//             alone
 //   reply     u32 kind (1 launched, 2 failed, 3 exited, 4 specialised, 5 process ended,
 //             6 out of memory: held until it is killed) · u64
 //             sequence · body
-//             launched: u32 pid, u32 has its own output, u32 with accounts, five controller places;
+//             launched: u32 pid, u32 own output, u32 with accounts, five controller places;
 //             descriptors: pidfd · listeners · sockets · [read end of the output, in place of the
 //             server's own] · [files of its accounts]
 //             failed:   u32 ErrorKind, text

@@ -25,10 +25,10 @@ struct CallRegisters {
 struct Stop {
   enum Kind { none, event, entry, exit, step, signal, ended };
   Kind kind = none;
-  int event_number = 0;           // PTRACE_EVENT_*
-  int signal_number = 0;          // Kind::signal: to be handed on
-  int wait_status = 0;            // Kind::ended: it has been reaped
-  std::uint64_t call_number = 0;  // Kind::entry
+  int event_number = 0;                      // PTRACE_EVENT_*
+  int signal_number = 0;                     // Kind::signal: to be handed on
+  int wait_status = 0;                       // Kind::ended: it has been reaped
+  std::uint64_t call_number = 0;             // Kind::entry
   std::array<std::uint64_t, 6> arguments{};  // Kind::entry
 };
 
