@@ -74,10 +74,11 @@ class Server:
         except urllib.error.HTTPError as error:
             sys.exit(f"{method} {path}: {error.code} {error.read().decode()}")
 
-    def create(self, name, runtime, handler, files, zips=(), environment=None):
+    def create(self, name, runtime, handler, files, zips=(), environment=None, timeout=30):
         """A function of these files, and of what lies in the folders `zips`."""
         self.call("POST", API, {
-            "FunctionName": name, "Runtime": runtime, "Handler": handler, "Timeout": 30,
+            "FunctionName": name, "Runtime": runtime, "Handler": handler,
+            "Timeout": timeout,
             "Role": "arn:aws:iam::000000000000:role/bench", "MemorySize": MEMORY_MB,
             "Environment": {"Variables": environment or {}},
             "Code": {"ZipFile": packed(files, zips)}})

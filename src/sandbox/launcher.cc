@@ -224,11 +224,7 @@ Result<> LauncherLoop::launch(Message message) {
   if (auto good = check(request, sent - (file ? 1 : 0)); !good) {
     return answer(good.error()), Result<>{};
   }
-  Jail* poised = request.parked == 0 ? take_poised(spec) : nullptr;
-  if (request.parked == 0) note_program(spec);
-  auto taken = poised != nullptr     ? Result<Jail*>(poised)
-               : request.parked == 0 ? take_parked()
-                                     : take_nested(request.parked);
+  auto taken = take_jail(request);
   if (!taken) return answer(taken.error()), Result<>{};
   Jail& jail = **taken;
   jail.sequence = request.sequence;
@@ -236,8 +232,8 @@ Result<> LauncherLoop::launch(Message message) {
   jail.memory_bytes = spec.limits.memory_bytes;
   if (spec.parking == Parking::forkable) templates_.emplace(jail.sequence, jail.id);
   if (spec.parking == Parking::specialisable) specialisable_.emplace(jail.sequence, jail.id);
-  auto done = poised != nullptr ? start_poised(jail, message, std::move(file))
-                                : order(jail, spec, message, std::move(file));
+  auto done = jail.ahead == Ahead::poised ? start_poised(jail, message, std::move(file))
+                                          : order(jail, spec, message, std::move(file));
   if (!done) {
     answer(done.error());
     // A jail that has its listeners or limits already is not used for another function.
@@ -246,6 +242,14 @@ Result<> LauncherLoop::launch(Message message) {
     end(jail);
   }
   return {};
+}
+
+Result<LauncherLoop::Jail*> LauncherLoop::take_jail(const Request& request) {
+  if (request.parked != 0) return take_nested(request.parked);
+  Jail* poised = take_poised(request.spec);
+  note_program(request.spec);
+  if (poised != nullptr) return poised;
+  return take_parked();
 }
 
 Result<> LauncherLoop::order(Jail& jail, const Spec& spec, Message& message, io::Fd file) {

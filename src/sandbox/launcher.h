@@ -113,6 +113,7 @@ class LauncherLoop {
   bool arm_wanted() const { return !unarmed_.empty() && !memory_helper_.busy(); }
   bool work_ahead() { return arm_wanted() || spare_wanted(); }
   void make_spare();
+  Result<Jail*> take_jail(const Request& request);
   Result<Jail*> make_parked();  // clones a jail and leaves it parked
   Result<Jail*> take_parked();
   void make_nested_spare();
