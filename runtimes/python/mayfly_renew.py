@@ -94,11 +94,14 @@ def _blas_libraries():
 
 class _Blas:
     """OpenBLAS starts its threads as it is loaded, and a template must have one. So it is told to
-    use one for the time of the init; a child gives it the threads that it would have had."""
+    use one for the time of the init, and then to use as many as it would have had, but to end them:
+    with the first work for several it starts them again. A child whose OpenBLAS cannot end them
+    gives it its threads itself, and shares a processor with them from the beginning: idle ones
+    spin."""
 
     def __init__(self):
         self._ours = not any(name in os.environ for name in _BLAS_VARIABLES)
-        self._grow = []
+        self._renewed = []
         if self._ours:
             # Below os.environ: the function's code does not see it.
             os.putenv(_BLAS_VARIABLES[0], "1")
@@ -106,6 +109,8 @@ class _Blas:
     def prepare(self):
         if not self._ours:
             return
+        if _BLAS_VARIABLES[0] not in os.environ:
+            os.unsetenv(_BLAS_VARIABLES[0])  # what is loaded later may have its threads
         for path in _blas_libraries():
             import ctypes
 
@@ -114,23 +119,27 @@ class _Blas:
                 grow = getattr(library, name % "_set_num_threads", None)
                 count = getattr(library, name % "_get_num_procs", None)
                 if grow is not None and count is not None:
-                    self._grow.append((grow, count))
+                    self._prepare(grow, count(), getattr(library, "blas_thread_shutdown_", None))
                     break
 
-    def renew(self):
-        if not self._ours:
-            return
-        if _BLAS_VARIABLES[0] not in os.environ:
-            os.unsetenv(_BLAS_VARIABLES[0])
-        if not self._grow:
-            return
-        # Idle threads of OpenBLAS spin: more than the function's share of processors slow it down.
+    def _prepare(self, grow, processors, end_threads):
+        # More than the function's share of processors would slow it down.
         memory = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
         share = -(-int(memory) // _PROCESSOR_MB) if memory.isdigit() else 1
-        for grow, count in self._grow:
-            threads = min(count(), len(os.sched_getaffinity(0)), share)
-            if threads > 1:
-                grow(threads)
+        threads = min(processors, len(os.sched_getaffinity(0)), share)
+        if threads > 1 and end_threads is None:
+            self._renewed.append((grow, threads))
+        elif threads > 1:
+            grow(threads)
+            end_threads()
+            for _ in range(100):
+                if len(os.listdir("/proc/self/task")) == 1:
+                    break
+                time.sleep(0.001)  # the kernel takes a moment to forget them
+
+    def renew(self):
+        for grow, threads in self._renewed:
+            grow(threads)
 
 
 class _Numpy:
@@ -318,8 +327,8 @@ class _Loaded:
         for name in self._LIBRARY + list(self._SDK):
             try:
                 importlib.import_module(name)
-            except ImportError:
-                pass  # not every machine has the SDK
+            except Exception:  # pylint: disable=broad-except
+                pass  # not every machine has the SDK, or one for this interpreter
         library = os.path.dirname(os.__file__)
         self._library, self._sdk = set(), set()
         for name, module in list(sys.modules.items()):

@@ -446,6 +446,8 @@ except ImportError:
 def handler(e, c):
     if not numpy: return None
     import os
+    square = numpy.ones((700, 700))
+    square @ square  # OpenBLAS starts its threads with the first work for several, if not before
     return [numpy.random.rand(), generator.random(), seeded.random(),
             len(os.listdir('/proc/self/task')), os.environ.get('OPENBLAS_NUM_THREADS')]
 """
