@@ -34,6 +34,7 @@ import time
 import _signal
 import _socket
 
+import mayfly_places as places
 import mayfly_quiet as quiet
 import mayfly_rehearsal as rehearsal
 import mayfly_renew as renew
@@ -138,8 +139,11 @@ class Template:
             rehearse()
             self._rehearse()
         buffer = bytearray(_MESSAGE_MAX)
+        # What a child replaces it does not free as well.
+        self._filling = list(getattr(os.environ, "_data", {}).values())
         gc.collect()
         gc.freeze()  # a collection in a child would write to every object of the template
+        places.fill(self._filling)
         self._channel.send(PARKED)
         size, descriptors = self._serve_forks(buffer)
         os.dup2(descriptors[_OUTPUT], 1)

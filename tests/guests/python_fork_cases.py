@@ -506,3 +506,10 @@ def nothing_is_left_of_what_was_rehearsed(start):
     world = world_of(start, REHEARSED)
     seen = [world.answer(mode, {}) for mode in ("start", "function", "generic")]
     expect(seen[0][0] and seen[0] == seen[1] == seen[2], f"{seen}")
+
+
+@case
+def another_allocator(start):
+    world = world_of(start, "def handler(e, c): return e\n", extra={"PYTHONMALLOC": "malloc"})
+    answers = [world.answer(mode, {"a": [1]}) for mode in ("start", "function", "generic")]
+    expect(answers == [{"a": [1]}] * 3, f"{answers}")
