@@ -38,6 +38,7 @@ _SEVERAL = int(os.environ.get("AWS_LAMBDA_MAX_CONCURRENCY") or 0)
 _SNAP_START = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
 
 if _TEMPLATE:
+    import mayfly_rehearsal as rehearsal  # noqa: E402
     import mayfly_template  # noqa: E402
 if _TEMPLATE or _SNAP_START:
     import mayfly_hooks as hooks  # noqa: E402
@@ -51,6 +52,7 @@ def _lay_out_path():
 
 
 _STACKS_SIGNAL = 50
+_TRACE = "_X_AMZN_TRACE_ID"
 
 
 class Fault(Exception):
@@ -256,16 +258,16 @@ class _Trace:
     def __init__(self, environ):
         self._environ = environ
         self._values = getattr(environ, "_data", None)
-        self._name = b"_X_AMZN_TRACE_ID"
+        self._name = _TRACE.encode()
         self._set = True  # the process's own environment may hold it
 
     def set(self, trace):
         if self._values is None or self._set or "Sampled=1" in trace:
             self._set = "Sampled=1" in trace
             if trace:
-                self._environ["_X_AMZN_TRACE_ID"] = trace
+                self._environ[_TRACE] = trace
             else:
-                self._environ.pop("_X_AMZN_TRACE_ID", None)
+                self._environ.pop(_TRACE, None)
         elif trace:
             self._values[self._name] = trace.encode("utf-8", "surrogateescape")
         else:
@@ -290,6 +292,17 @@ def _serve(channel, handler, sink):
             channel.send(ERROR, shape["errorType"], _dumps(shape))
             continue
         channel.send(RESPONSE, content_type, body)
+
+
+def _rehearse():
+    """Events of the runtime's own before any of the function's: mayfly_rehearsal.py."""
+    before = os.environ.get(_TRACE)
+    rehearsal.events(lambda channel, handler: _serve(channel, handler, None))
+    log.set_request("", None)
+    if before is None:
+        del os.environ[_TRACE]
+    else:
+        os.environ[_TRACE] = before
 
 
 def _report(channel, sink, error, code):
@@ -365,7 +378,7 @@ def main():
     if _TEMPLATE == "generic":
         sys.path[:] = _LIBRARY + _SDK
         template = mayfly_template.Template(_TEMPLATE, channel)
-        template.park(_enter_child)
+        template.park(_rehearse, _enter_child)
     else:
         _lay_out_path()
         if _TEMPLATE:
@@ -378,7 +391,7 @@ def main():
         _report(channel, sink, error, 1)
     if _TEMPLATE == "function":
         _hooks(channel, sink, hooks.before, "Runtime.BeforeSnapshotError", 64)
-        template.park()
+        template.park(_rehearse)
         _hooks(channel, sink, hooks.after, "Runtime.AfterRestoreError", 65)
     elif os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
         _hooks(channel, sink, hooks.before, "Runtime.BeforeSnapshotError", 64)

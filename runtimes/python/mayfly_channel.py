@@ -21,6 +21,13 @@ _WATCHED_CALLS = 64
 _now = time.monotonic_ns
 
 
+def event_frame(request_id, arn, trace, payload):
+    """As the host sends it: what a template rehearses with."""
+    texts = request_id + arn + trace
+    head = _INVOKE.pack(0, len(request_id), len(arn), len(trace), 0, 0, 0)
+    return _HEAD.pack(_INVOKE.size + len(texts) + len(payload), INVOKE, 1) + head + texts + payload
+
+
 class Channel:
     """One blocking read and one write for each small event, on a socket or, once the host has
     asked, on a pair of pipes."""

@@ -2,9 +2,11 @@
 identifiers, file positions, credentials, what was remembered of the host."""
 
 import gc
+import logging
 import os
 import stat
 import sys
+import threading
 import time
 
 import mayfly_quiet as quiet
@@ -40,7 +42,17 @@ def _users_folders():
     return out
 
 
-class _Chance:
+class _Part:
+    """One kind of what each child renews: prepare() finds it in the template."""
+
+    def __init__(self):
+        self._renewed = []
+
+    def is_needed(self):
+        return bool(self._renewed)
+
+
+class _Chance(_Part):
     """Which random.Random objects were seeded by chance: these need a new seed in every child,
     while those that the function seeded itself go on as they are. The methods stay replaced: to
     put the others back would cost each child more than calling them does."""
@@ -63,13 +75,22 @@ class _Chance:
         random.Random.seed, random.Random.setstate = seed, setstate
         random.seed, random.setstate = random._inst.seed, random._inst.setstate
         chance.add(random._inst)
-        self._module, self._renewed, self._kept = random._inst, [], None
+        _Part.__init__(self)
+        self._module, self._kept = random._inst, None
+        self._plain_seed = plain_seed
 
     def prepare(self):
         # The module itself reseeds its own one at a fork, whoever seeded it.
         if self._module not in self._objects:
             self._kept = self._module.getstate()
         self._renewed = [one for one in self._objects if one is not self._module]
+
+    def is_needed(self):
+        return self._kept is not None or bool(self._renewed)
+
+    def rehearse(self):
+        if self._kept is None:
+            self._plain_seed(self._module)  # as the module itself does at a fork
 
     def renew(self):
         for generator in self._renewed:
@@ -92,13 +113,16 @@ def _blas_libraries():
     return sorted(found)
 
 
-class _Blas:
+class _Blas(_Part):
     """OpenBLAS starts its threads as it is loaded, and a template must have one. So it is told to
-    use one for the time of the init; a child gives it the threads that it would have had."""
+    use one for the time of the init, and then to use as many as it would have had, but to end them:
+    with the first work for several it starts them again. A child whose OpenBLAS cannot end them
+    gives it its threads itself, and shares a processor with them from the beginning: idle ones
+    spin."""
 
     def __init__(self):
+        _Part.__init__(self)
         self._ours = not any(name in os.environ for name in _BLAS_VARIABLES)
-        self._grow = []
         if self._ours:
             # Below os.environ: the function's code does not see it.
             os.putenv(_BLAS_VARIABLES[0], "1")
@@ -106,6 +130,8 @@ class _Blas:
     def prepare(self):
         if not self._ours:
             return
+        if _BLAS_VARIABLES[0] not in os.environ:
+            os.unsetenv(_BLAS_VARIABLES[0])  # what is loaded later may have its threads
         for path in _blas_libraries():
             import ctypes
 
@@ -114,30 +140,31 @@ class _Blas:
                 grow = getattr(library, name % "_set_num_threads", None)
                 count = getattr(library, name % "_get_num_procs", None)
                 if grow is not None and count is not None:
-                    self._grow.append((grow, count))
+                    self._prepare(grow, count(), getattr(library, "blas_thread_shutdown_", None))
                     break
 
-    def renew(self):
-        if not self._ours:
-            return
-        if _BLAS_VARIABLES[0] not in os.environ:
-            os.unsetenv(_BLAS_VARIABLES[0])
-        if not self._grow:
-            return
-        # Idle threads of OpenBLAS spin: more than the function's share of processors slow it down.
+    def _prepare(self, grow, processors, end_threads):
+        # More than the function's share of processors would slow it down.
         memory = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
         share = -(-int(memory) // _PROCESSOR_MB) if memory.isdigit() else 1
-        for grow, count in self._grow:
-            threads = min(count(), len(os.sched_getaffinity(0)), share)
-            if threads > 1:
-                grow(threads)
+        threads = min(processors, len(os.sched_getaffinity(0)), share)
+        if threads > 1 and end_threads is None:
+            self._renewed.append((grow, threads))
+        elif threads > 1:
+            grow(threads)
+            end_threads()
+            for _ in range(100):
+                if len(os.listdir("/proc/self/task")) == 1:
+                    break
+                time.sleep(0.001)  # the kernel takes a moment to forget them
+
+    def renew(self):
+        for grow, threads in self._renewed:
+            grow(threads)
 
 
-class _Numpy:
+class _Numpy(_Part):
     """numpy's generators: one that the function seeded goes on as it is."""
-
-    def __init__(self):
-        self._generators = []
 
     @staticmethod
     def _by_chance(bits):
@@ -154,24 +181,21 @@ class _Numpy:
         found = {id(o): o for o in objects if isinstance(o, base)}
         legacy = module.mtrand._rand._bit_generator
         found[id(legacy)] = legacy
-        self._generators = [bits for bits in found.values() if self._by_chance(bits)]
+        self._renewed = [bits for bits in found.values() if self._by_chance(bits)]
         self.renew()  # the first time loads what the next ones only use
 
     def renew(self):
-        for bits in self._generators:
+        for bits in self._renewed:
             fresh = type(bits)()
             bits.state = fresh.state
 
 
-class _Credentials:
+class _Credentials(_Part):
     """Clients of botocore hold the keys that stood in the environment when they were made: they get
     those of the child. Keys from elsewhere are left alone."""
 
     _VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
     _FIELDS = ("access_key", "secret_key", "token")
-
-    def __init__(self):
-        self._held = []
 
     def prepare(self, objects):
         module = sys.modules.get("botocore.credentials")
@@ -179,25 +203,25 @@ class _Credentials:
         if base is None:
             return
         ours = os.environ.get(self._VARIABLES[0])
-        self._held = [
+        self._renewed = [
             o for o in objects if isinstance(o, base) and ours and o.access_key == ours
         ]
 
     def renew(self):
-        if not self._held or self._VARIABLES[0] not in os.environ:
+        if self._VARIABLES[0] not in os.environ:
             return
         values = [os.environ.get(name) for name in self._VARIABLES]
-        for held in self._held:
+        for held in self._renewed:
             for field, value in zip(self._FIELDS, values):
                 setattr(held, field, value)
 
 
-class _Loops:
+class _Loops(_Part):
     """Event loops of asyncio that the init made and that wait for nothing: each child gives them an
     epoll and a pair of sockets of its own, under the same numbers."""
 
     def __init__(self):
-        self._loops = []
+        _Part.__init__(self)
         self.descriptors = set()
 
     def prepare(self, objects):
@@ -207,7 +231,7 @@ class _Loops:
             return
         for loop in objects:
             if isinstance(loop, base) and not loop.is_closed() and self._is_idle(loop):
-                self._loops.append(loop)
+                self._renewed.append(loop)
                 self.descriptors.update(
                     (loop._selector.fileno(), loop._ssock.fileno(), loop._csock.fileno())
                 )
@@ -221,12 +245,10 @@ class _Loops:
             return False  # of another make
 
     def renew(self):
-        if not self._loops:
-            return
         import select
         import socket
 
-        for loop in self._loops:
+        for loop in self._renewed:
             selector, ours = loop._selector._selector, loop._ssock.fileno()
             fresh = select.epoll()
             os.dup2(fresh.fileno(), selector.fileno(), False)
@@ -238,11 +260,8 @@ class _Loops:
             selector.register(ours, select.EPOLLIN)
 
 
-class _Files:
+class _Files(_Part):
     """Files open for reading: a fork shares the position in them, so each child opens its own."""
-
-    def __init__(self):
-        self._files = []
 
     def prepare(self, keeps):
         for descriptor in quiet.descriptors():
@@ -252,10 +271,10 @@ class _Files:
             if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
                 flags, target = quiet.flags_of(descriptor), quiet.target_of(descriptor)
                 place = os.lseek(descriptor, 0, os.SEEK_CUR)
-                self._files.append((descriptor, target, flags, place))
+                self._renewed.append((descriptor, target, flags, place))
 
     def renew(self):
-        for descriptor, target, flags, place in self._files:
+        for descriptor, target, flags, place in self._renewed:
             inherited = os.get_inheritable(descriptor)
             fresh = os.open(target, flags & ~os.O_CREAT & ~os.O_TRUNC)
             os.lseek(fresh, place, os.SEEK_SET)
@@ -265,9 +284,6 @@ class _Files:
 
 def _refresh_always():
     """What the standard library keeps of the process, and cannot know to be another one's."""
-    import logging
-    import threading
-
     main = threading.main_thread()
     if hasattr(main, "_set_native_id"):
         main._set_native_id()
@@ -318,8 +334,8 @@ class _Loaded:
         for name in self._LIBRARY + list(self._SDK):
             try:
                 importlib.import_module(name)
-            except ImportError:
-                pass  # not every machine has the SDK
+            except Exception:  # pylint: disable=broad-except
+                pass  # not every machine has the SDK, or one for this interpreter
         library = os.path.dirname(os.__file__)
         self._library, self._sdk = set(), set()
         for name, module in list(sys.modules.items()):
@@ -351,14 +367,14 @@ class Renewal:
     """Made before the function's code runs; prepare() in the template, renew() in each child."""
 
     def __init__(self, kind):
-        self._parts, self._loaded = [], None
+        self._needed, self._loaded, self._chance = [], None, None
         self._held, self._files, self._loops = [_Numpy(), _Credentials()], _Files(), _Loops()
         if kind == "generic":
             self._loaded = _Loaded()
             return
-        self._parts = [_Blas()]
+        self._blas = _Blas()
         if not _RANDOM_LOADS & _module_names(_users_folders()):
-            self._parts.append(_Chance())
+            self._chance = _Chance()
 
     def spared(self):
         """Descriptors of the function that are made anew in each child."""
@@ -374,16 +390,22 @@ class Renewal:
         for part in self._held:
             part.prepare(objects)
         self._files.prepare(keeps)
-        for part in self._parts:
+        parts = [self._files, self._loops, self._blas] + [self._chance] * bool(self._chance)
+        for part in parts[2:]:
             part.prepare()
+        self._needed = [part for part in parts + self._held if part.is_needed()]
 
     def conflicts(self):
         return self._loaded.conflicts()
 
     def renew(self):
-        if not self._loaded:
-            self._files.renew()
-            self._loops.renew()
-            for part in self._parts + self._held:
-                part.renew()
+        for part in self._needed:
+            part.renew()
         _refresh_always()
+
+    def rehearse(self, rounds):
+        """In the template: what nearly every child does."""
+        for _ in range(rounds):
+            _refresh_always()
+            if self._chance:
+                self._chance.rehearse()

@@ -16,7 +16,8 @@ Each child reads its order from its own descriptor 5, or from the one that came:
 with three descriptors: output, channel, framed log.
 
 park() returns in the child alone, on the stack of its caller, so that a handler runs at the same
-depth as after a start.
+depth as after a start. What is done before the fork to spare the children pages of their own:
+docs/performance/cold-path.md.
 
 What stays different from a start: the hash seed is that of the template (what was hashed with it
 cannot be hashed anew, so the order of a set of strings is the same in all children), and what the
@@ -33,7 +34,9 @@ import time
 import _signal
 import _socket
 
+import mayfly_places as places
 import mayfly_quiet as quiet
+import mayfly_rehearsal as rehearsal
 import mayfly_renew as renew
 
 PARKED = 6
@@ -47,6 +50,16 @@ _MESSAGE_MAX = 256 * 1024
 # child of a generic template starts anew instead.
 _AT_START = ("PYTHON", "LD_", "GLIBC_TUNABLES", "MALLOC_", "LANG", "LC_", "OPENSSL_")
 _HARMLESS = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "LANGUAGE")
+# Not for the function. Its own template has opened the log, so that the second is known.
+_OURS = {"generic": (b"MAYFLY_TEMPLATE",)}
+_OURS["function"] = _OURS["generic"] + (b"_LAMBDA_TELEMETRY_LOG_FD",)
+_ENVIRON = type(os.environ)
+
+
+def _block_of(environ):
+    """Each line between zero bytes."""
+    values = getattr(environ, "_data", {})
+    return b"".join(b"\0%s=%s" % item for item in values.items()) + b"\0"
 
 
 def _coerced():
@@ -65,6 +78,11 @@ def _read_at_start(environ):
         for key, value in environ.items()
         if key.startswith(_AT_START) and key not in _HARMLESS
     }
+
+
+def _decoded(block):
+    lines = (line.partition(b"=") for line in block.split(b"\0"))
+    return {os.fsdecode(key): os.fsdecode(value) for key, equals, value in lines if equals}
 
 
 class _Signals:
@@ -99,9 +117,10 @@ class Template:
         self._keeps = set(quiet.descriptors())
         self._renewal = renew.Renewal(kind)
 
-    def park(self, enter=None):
+    def park(self, rehearse, enter=None):
         """Returns in every child, where a generic template calls `enter` once the environment is
-        there. The template itself serves forks until its socket ends."""
+        there. The template itself serves forks until its socket ends. `rehearse` does what a child
+        does after this has returned."""
         sys.stdout.flush()
         sys.stderr.flush()
         gc.collect()
@@ -115,9 +134,16 @@ class Template:
         self._read_at_start = _read_at_start(os.environ)
         signals = _Signals()
         folder = os.getcwd()
+        self._block = _block_of(os.environ)
+        if rehearsal.is_possible():
+            rehearse()
+            self._rehearse()
         buffer = bytearray(_MESSAGE_MAX)
+        # What a child replaces it does not free as well.
+        self._filling = list(getattr(os.environ, "_data", {}).values())
         gc.collect()
         gc.freeze()  # a collection in a child would write to every object of the template
+        places.fill(self._filling)
         self._channel.send(PARKED)
         size, descriptors = self._serve_forks(buffer)
         os.dup2(descriptors[_OUTPUT], 1)
@@ -129,6 +155,14 @@ class Template:
         self._own.close()
         signals.restore()
         self._apply(bytes(buffer[:size]), folder, enter)
+
+    def _rehearse(self):
+        rehearsal.after_fork()
+        name = b"_MAYFLY_REHEARSAL"
+        for _ in range(rehearsal.ROUNDS):
+            self._take_variables(self._block[1:] + name + b"=\0")
+        del os.environ[os.fsdecode(name)]
+        self._renewal.rehearse(rehearsal.ROUNDS)
 
     def _serve_forks(self, buffer):
         receive, fork, send = self._own.recvmsg_into, os.fork, self._own.send
@@ -168,35 +202,45 @@ class Template:
         kind, length = _ASK.unpack_from(message)
         if kind != _FORK or len(message) != _ASK.size + length:
             raise RuntimeError("unexpected message of kind %d on the fork socket" % kind)
-        given = {}
-        for line in message[_ASK.size :].split(b"\0"):
-            key, equals, value = line.partition(b"=")
-            if equals:
-                given[os.fsdecode(key)] = os.fsdecode(value)
-        given.pop("MAYFLY_TEMPLATE", None)
-        environ = os.environ
-        zone = environ.get("TZ")
+        block = message[_ASK.size :]
+        zone = os.environ.get("TZ")
         anew = False
         if self.kind == "generic":
-            given = {**self._coerced, **given}
+            given = {**self._coerced, **_decoded(block)}
             anew = self._read_at_start != _read_at_start(given)
             for key in self._variables:
                 if key not in given:
-                    del environ[key]
+                    del os.environ[key]
             folder = given.get("LAMBDA_TASK_ROOT") or folder
-        else:
-            given.pop("_LAMBDA_TELEMETRY_LOG_FD", None)
-        for key, value in given.items():
-            if environ.get(key) != value:
-                environ[key] = value
+        self._take_variables(block)
         os.chdir(folder)
         if enter:
             enter()
             if anew or self._renewal.conflicts():
                 self._start_anew()
-        if environ.get("TZ") != zone:
+        if os.environ.get("TZ") != zone:
             time.tzset()
         self._renewal.renew()
+
+    def _take_variables(self, block):
+        """An environment block. To look at an object is to write to it (it counts references), so
+        lines that are as they were are found in one text, and the others go past the methods of
+        os.environ, which make texts of them and bytes again."""
+        environ, ours = os.environ, _OURS[self.kind]
+        values = environ._data if type(environ) is _ENVIRON else None
+        known, lines, at = self._block, memoryview(b"\0" + block), 0
+        end = block.find(b"\0") + 1
+        while end:
+            if known.find(lines[at : end + 1]) < 0:
+                key, equals, value = block[at : end - 1].partition(b"=")
+                if not equals or key in ours:
+                    pass
+                elif values is None:
+                    environ[os.fsdecode(key)] = os.fsdecode(value)
+                else:
+                    os.putenv(key, value)
+                    values[key] = value
+            at, end = end, block.find(b"\0", end) + 1
 
     @staticmethod
     def _start_anew():

@@ -446,6 +446,8 @@ except ImportError:
 def handler(e, c):
     if not numpy: return None
     import os
+    square = numpy.ones((700, 700))
+    square @ square  # OpenBLAS starts its threads with the first work for several, if not before
     return [numpy.random.rand(), generator.random(), seeded.random(),
             len(os.listdir('/proc/self/task')), os.environ.get('OPENBLAS_NUM_THREADS')]
 """
@@ -469,3 +471,45 @@ def generators_of_numpy(start):
     big = world_of(start, NUMPY, extra=dict(extra, AWS_LAMBDA_FUNCTION_MEMORY_SIZE="10240"))
     threads = [big.answer(mode, {})[3] for mode in ("start", "function", "generic")]
     expect(len(set(threads)) == 1, f"threads {threads}")
+
+
+REPLACED = """import os
+calls, plain = [], os.write
+def write(*given):
+    calls.append(1)
+    return plain(*given)
+os.write = write
+def handler(event, context): return len(calls)
+"""
+
+
+@case
+def what_the_init_replaced_is_not_rehearsed(start):
+    world = world_of(start, REPLACED)
+    counts = {mode: world.answer(mode, {}) for mode in ("start", "function")}
+    expect(counts["function"] <= counts["start"] + 1, f"{counts}")  # one says that it has parked
+
+
+REHEARSED = """import os, subprocess, threading
+at_init = [threading.current_thread()]
+def handler(event, context):
+    of_programs = subprocess.run(["env", "-0"], stdout=subprocess.PIPE).stdout
+    names = {line.partition(b"=")[0].decode() for line in of_programs.split(b"\\0") if line}
+    return [sorted(names - {"_"}) == sorted(os.environ), sorted(os.environ),
+            threading.current_thread() is at_init[0], threading.enumerate() == [at_init[0]],
+            [name for name in os.environ if "REHEARSAL" in name]]
+"""
+
+
+@case
+def nothing_is_left_of_what_was_rehearsed(start):
+    world = world_of(start, REHEARSED)
+    seen = [world.answer(mode, {}) for mode in ("start", "function", "generic")]
+    expect(seen[0][0] and seen[0] == seen[1] == seen[2], f"{seen}")
+
+
+@case
+def another_allocator(start):
+    world = world_of(start, "def handler(e, c): return e\n", extra={"PYTHONMALLOC": "malloc"})
+    answers = [world.answer(mode, {"a": [1]}) for mode in ("start", "function", "generic")]
+    expect(answers == [{"a": [1]}] * 3, f"{answers}")
