@@ -54,11 +54,16 @@ def after_fork():
         return  # there they make locks anew, and release one that the fork took
     main = threading.main_thread()
     if threading.current_thread() is main and list(threading._dangling) == [main]:
-        for _ in range(ROUNDS):
-            threading._after_fork()
-    hook = getattr(logging, "_after_at_fork_child_reinit_locks", None)
-    for _ in range(ROUNDS if hook else 0):
-        hook()
+        _call(threading._after_fork)
+    _call(getattr(logging, "_after_at_fork_child_reinit_locks", None))
+
+
+def _call(hook):
+    try:
+        for _ in range(ROUNDS if hook else 0):
+            hook()
+    except Exception:  # pylint: disable=broad-except
+        pass  # of a handler of the function's, say: said in each child, as ever
 
 
 class _Enough(BaseException):
