@@ -103,8 +103,9 @@ std::vector<Capability> probe_capabilities() {
                       : "only root can map other users: run the server as root for it"});
   out.push_back(tried("system call filter", try_seccomp, "seccomp, from resources/seccomp.inc"));
   ControlGroup groups = open_control_groups(Room::look);
-  constexpr std::string_view delegate =
-      "run as root, or in a delegated group: systemd-run --user -p Delegate=yes";
+  std::string_view delegate =
+      root ? "run the server in a group of its own: systemd-run -p Delegate=yes"
+           : "run as root, or in a delegated group: systemd-run --user -p Delegate=yes";
   out.push_back(limited("memory limit", groups.memory, delegate));
   out.push_back(limited("processor share", groups.cpu, delegate));
   Capability processes = limited("process limit", groups.processes, delegate);

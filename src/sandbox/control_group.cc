@@ -19,6 +19,7 @@ namespace mayfly::sandbox {
 namespace {
 
 constexpr std::string_view dir_prefix = "mayfly-";
+constexpr std::string_view server_leaf = "/server-of-mayfly";
 constexpr std::uint64_t cpu_period_us = 100'000;
 
 std::vector<std::string> words_of(std::string_view text) {
@@ -130,16 +131,22 @@ ControllerPlace open_v1(const std::map<std::string, std::string>& own, const cha
   return {.version = 1, .dir = dir};
 }
 
+std::vector<std::string> members_of(const std::string& dir) {
+  return words_of(sys::read_file(dir + "/cgroup.procs").value_or(""));
+}
+
+bool has(const std::vector<std::string>& list, std::string_view what) {
+  return std::ranges::find(list, what) != list.end();
+}
+
 // Enables controllers for our directory in the v2 hierarchy; answers those that are enabled.
 std::vector<std::string> enable_v2(const std::string& parent, const std::string& dir,
-                                   std::string& why_not) {
+                                   const std::vector<std::string>& offered, std::string& why_not) {
   std::vector<std::string> out;
-  auto available = words_of(sys::read_file(parent + "/cgroup.controllers").value_or(""));
-  for (const char* controller : {"memory", "cpu", "pids"}) {
-    if (std::ranges::find(available, controller) == available.end()) continue;
-    std::string enable = std::string("+") + controller;
+  for (const auto& controller : offered) {
+    std::string enable = "+" + controller;
     auto enabled = words_of(sys::read_file(parent + "/cgroup.subtree_control").value_or(""));
-    if (std::ranges::find(enabled, controller) == enabled.end()) {
+    if (!has(enabled, controller)) {
       if (auto done = sys::write_file(parent + "/cgroup.subtree_control", enable); !done) {
         why_not = done.error().message;
         continue;
@@ -149,40 +156,67 @@ std::vector<std::string> enable_v2(const std::string& parent, const std::string&
       why_not = done.error().message;
       continue;
     }
-    out.emplace_back(controller);
+    out.push_back(controller);
   }
   return out;
 }
 
 // A group with members cannot have controllers enabled for its children (except the root): when
-// nobody but the server and its launcher lives in ours, both move into a leaf of it.
-void make_room_v2(const std::string& own, const std::string& leaf) {
-  if (::access((own + "/cgroup.type").c_str(), F_OK) != 0) return;  // the root has no type
-  auto members = words_of(sys::read_file(own + "/cgroup.procs").value_or(""));
-  std::string launcher = std::to_string(::getpid());
-  std::string server = std::to_string(::getppid());
-  bool ours_only = std::ranges::all_of(
-      members, [&](const auto& pid) { return pid == launcher || pid == server; });
-  if (!ours_only || members.empty() || !make_dir(leaf).empty()) return;
-  for (const auto& pid : members) {
-    if (!sys::write_file(leaf + "/cgroup.procs", pid)) return;
+// nobody but the server and its launcher lives in ours, both move into a leaf of it. Answers why
+// there are members. With those the kernel would still enable what counts threads, and from then on
+// let no process into any group below.
+std::string make_room_v2(const std::string& own, Room room) {
+  if (::access((own + "/cgroup.type").c_str(), F_OK) != 0) return "";  // the root has no type
+  auto members = members_of(own);
+  std::string us = std::to_string(::getpid());
+  std::string server = room == Room::make ? std::to_string(::getppid()) : us;
+  if (!std::ranges::all_of(members, [&](const auto& pid) { return pid == us || pid == server; })) {
+    return fmt::format("other processes live in {}", own);
   }
+  if (members.empty() || room == Room::look) return "";
+  std::string leaf = own + std::string(server_leaf);
+  if (auto problem = make_dir(leaf); !problem.empty()) return problem;
+  for (const auto& pid : members) {
+    if (auto moved = sys::write_file(leaf + "/cgroup.procs", pid); !moved) {
+      return moved.error().message;
+    }
+  }
+  return "";
 }
 
-void open_v2(const std::string& own, const std::string& name, Room room, ControlGroup& out) {
+// What enable_v2() will answer when the launcher has made room.
+std::vector<std::string> promised_v2(const std::string& own,
+                                     const std::vector<std::string>& offered,
+                                     std::string& why_not) {
+  for (const char* file : {"/cgroup.procs", "/cgroup.subtree_control"}) {
+    if (::access((own + file).c_str(), W_OK) == 0) continue;
+    why_not = fmt::format("{}{}: {}", own, file, std::strerror(errno));
+    return {};
+  }
+  return offered;
+}
+
+void open_v2(std::string own, const std::string& name, Room room, ControlGroup& out) {
+  // A server's launcher before this one has made room.
+  if (own.ends_with(server_leaf)) own.resize(own.size() - server_leaf.size());
   sweep(own);
   std::string dir = own + "/" + name;
-  auto has = [](const std::vector<std::string>& list, const char* what) {
-    return std::ranges::find(list, what) != list.end();
-  };
   std::string problem = make_dir(dir);
   std::vector<std::string> enabled;
+  bool takes_processes = problem.empty();
   if (problem.empty()) {
     auto offered = words_of(sys::read_file(own + "/cgroup.controllers").value_or(""));
-    if (has(offered, "memory") || has(offered, "cpu") || has(offered, "pids")) {
-      if (room == Room::make) make_room_v2(own, own + "/server-of-mayfly");
-      enabled = enable_v2(own, dir, problem);
+    std::erase_if(offered,
+                  [](const auto& c) { return c != "memory" && c != "cpu" && c != "pids"; });
+    if (!offered.empty()) problem = make_room_v2(own, room);
+    if (problem.empty()) {
+      enabled = room == Room::look && !members_of(own).empty()
+                    ? promised_v2(own, offered, problem)
+                    : enable_v2(own, dir, offered, problem);
     }
+    takes_processes = !sys::read_file(dir + "/cgroup.type").value_or("").contains("invalid");
+  }
+  if (takes_processes) {
     if (::access((dir + "/cgroup.freeze").c_str(), W_OK) == 0) out.freezer = {2, dir, ""};
     if (::access((dir + "/cpu.stat").c_str(), R_OK) == 0) out.accounting = {2, dir, ""};
   }

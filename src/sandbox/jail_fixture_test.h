@@ -61,8 +61,9 @@ inline std::size_t open_descriptors(const std::string& pid) {
   return count;
 }
 
-// Of a script: waits for order_when_armed().
-inline const std::string on_order = "trap : TERM; sleep 100 & wait; kill $!; wait; ";
+// Of a script: waits for order_when_armed(). The order may come at any moment after the trap: a
+// `wait` that it came before would wait for ever.
+inline const std::string on_order = "trap go=1 TERM; until [ \"$go\" ]; do sleep 0.02; done; ";
 
 inline std::string memory_file(int pid, const std::string& hierarchy, const std::string& name) {
   std::ifstream groups(fmt::format("/proc/{}/cgroup", pid));
