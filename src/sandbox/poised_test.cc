@@ -1,4 +1,6 @@
 // Programs that are executed ahead of their start.
+#include <algorithm>
+
 #include "sandbox/jail_fixture_test.h"
 #include "sandbox/poised_program.h"
 
@@ -123,8 +125,10 @@ TEST_CASE("a held program that is killed is replaced, and its launcher takes the
     launcher = jails.launcher_pid;
     (void)jails.run(printing("first"));
     REQUIRE(come_to(jails, 2));
-    for (const auto& pid : poised_below(launcher))
-      ::kill(std::stoi(field_of(pid, "PPid:")), SIGKILL);
+    auto killed = poised_below(launcher);
+    for (const auto& pid : killed) ::kill(std::stoi(field_of(pid, "PPid:")), SIGKILL);
+    auto gone = [](const std::string& pid) { return !std::filesystem::exists("/proc/" + pid); };
+    for (int i = 0; i < 5000 && !std::ranges::all_of(killed, gone); ++i) ::usleep(1000);
     REQUIRE(come_to(jails, 2));
     CHECK(jails.run(printing("after")).output == expected("after"));
   }
