@@ -32,7 +32,8 @@ std::vector<std::string> words_of(std::string_view text) {
 // The number that `text` is, or in a flat-keyed file the one of a line "<key> <number>".
 std::uint64_t number_of(std::string_view text, std::string_view key = {}) {
   if (!key.empty()) {
-    std::size_t at = text.starts_with(key) ? 0 : text.find("\n" + std::string(key) + ' ');
+    std::string label = std::string(key) + ' ';  // not of another key that begins like it
+    std::size_t at = text.starts_with(label) ? 0 : text.find('\n' + label);
     if (at == text.npos) return 0;
     text.remove_prefix(text.find(' ', at) + 1);
   }
