@@ -3,11 +3,13 @@
 
 #include <doctest/doctest.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 
 #include "sandbox/sys.h"
@@ -57,6 +59,21 @@ struct OwnGroup {
     std::cout << "SKIPPED: needs cgroup v2, in a group that nobody else lives in\n"; \
     return;                                                                          \
   }
+
+TEST_CASE("a number is that of its key, not of one that begins like it") {
+  std::string dir = "/tmp/mayfly-group-test-XXXXXX";
+  REQUIRE(::mkdtemp(dir.data()) != nullptr);
+  ControlGroup group;
+  group.memory = {.version = 1, .dir = dir};
+  auto killed_with = [&](std::string_view text) {
+    std::ofstream(dir + "/memory.oom_control") << text;
+    return killed_for_memory(group);
+  };
+  CHECK(killed_with("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"));
+  CHECK_FALSE(killed_with("oom_kill_disable 1\nunder_oom 0\noom_kill 0\n"));
+  CHECK_FALSE(killed_with(""));
+  std::filesystem::remove_all(dir);
+}
 
 TEST_CASE("a look at cgroup v2 tells what the launcher will have, and changes nothing") {
   OwnGroup own;
