@@ -1,4 +1,6 @@
 // Programs that are executed ahead of their start.
+#include <sys/syscall.h>
+
 #include <algorithm>
 
 #include "sandbox/jail_fixture_test.h"
@@ -20,14 +22,22 @@ std::string field_of(const std::string& pid, std::string_view name) {
   return "";
 }
 
-// Programs of a launcher's jails that somebody holds.
+// Whether a jail's init has reported what it has to, and waits for an order.
+bool waits_for_order(const std::string& init) {
+  std::ifstream call("/proc/" + init + "/syscall");
+  int number = -1;
+  return call >> number && number == SYS_recvmsg;
+}
+
+// Programs of a launcher's jails that somebody holds. A traced one may still be on its way there.
 std::vector<std::string> poised_below(int launcher) {
   std::vector<std::string> out;
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     auto pid = entry.path().filename().string();
     auto tracer = field_of(pid, "TracerPid:");
     if (tracer.empty() || tracer == "0") continue;
-    if (field_of(tracer, "PPid:") == std::to_string(launcher)) out.push_back(pid);
+    if (field_of(tracer, "PPid:") != std::to_string(launcher)) continue;
+    if (waits_for_order(tracer)) out.push_back(pid);
   }
   return out;
 }
