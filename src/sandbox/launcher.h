@@ -138,6 +138,7 @@ class LauncherLoop {
   void keep_ready(std::uint64_t sequence, std::uint64_t jails);
   Result<> launch(Message message);
   void note_program(const Spec& spec);
+  std::list<UsualProgram>::iterator find_program(const Spec& spec);
   Jail* take_poised(const Spec& spec);
   Result<> start_poised(Jail& jail, Message& message, io::Fd file);
   UsualProgram* program_to_poise();

@@ -13,11 +13,15 @@ using Clock = std::chrono::steady_clock;
 
 }  // namespace
 
+std::list<LauncherLoop::UsualProgram>::iterator LauncherLoop::find_program(const Spec& spec) {
+  return std::ranges::find_if(
+      programs_, [&](const UsualProgram& one) { return is_same_program(one.spec, spec); });
+}
+
 // A launch of it has been asked for.
 void LauncherLoop::note_program(const Spec& spec) {
   if (!may_be_poised(spec)) return;
-  auto known = std::ranges::find_if(
-      programs_, [&](const UsualProgram& one) { return is_same_program(one.spec, spec); });
+  auto known = find_program(spec);
   if (known == programs_.end()) {
     programs_.emplace_front().spec = spec;
   } else {
@@ -42,15 +46,13 @@ void LauncherLoop::forget_program(UsualProgram& program) {
 
 LauncherLoop::Jail* LauncherLoop::take_poised(const Spec& spec) {
   if (!may_be_poised(spec)) return nullptr;
-  for (auto& program : programs_) {
-    if (program.poised.empty() || !is_same_program(program.spec, spec)) continue;
-    if (!takes_place_of(spec.env, program.spec.env)) return nullptr;
-    Jail* jail = find(program.poised.front());
-    if (jail == nullptr || jail->ahead != Ahead::poised) return nullptr;
-    program.poised.erase(program.poised.begin());
-    return jail;
-  }
-  return nullptr;
+  auto program = find_program(spec);
+  if (program == programs_.end() || program->poised.empty()) return nullptr;
+  if (!takes_place_of(spec.env, program->spec.env)) return nullptr;
+  Jail* jail = find(program->poised.front());
+  if (jail == nullptr || jail->ahead != Ahead::poised) return nullptr;
+  program->poised.erase(program->poised.begin());
+  return jail;
 }
 
 Result<> LauncherLoop::start_poised(Jail& jail, Message& message, io::Fd file) {

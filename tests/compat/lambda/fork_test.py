@@ -47,9 +47,10 @@ class Forks(Compat):
         # round needs one environment more than there are.
         for count in range(2, MOST_ENVIRONMENTS):
             answers = self.environments(name, count)
-            self.assertEqual(len({a["stream"] for a in answers}), count)
             self.assertEqual(len({a["own"] for a in answers}), count)
-            if len({a["init"] for a in answers}) < count:
+            # Fewer than calls where a busy machine ends one before another begins.
+            environments = len({a["stream"] for a in answers})
+            if len({a["init"] for a in answers}) < environments:
                 return True
             time.sleep(PAUSE_SECONDS)
         return False
