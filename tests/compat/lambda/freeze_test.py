@@ -68,7 +68,7 @@ class Freeze(Compat):
             time.sleep(REST_SECONDS)
             answers.append(self.invoke(name, {})[0])
         for answer in answers:
-            self.assertEqual(answer["stream"], first["stream"], "another environment")
+            self.assertEqual(answer.get("stream"), first.get("stream"), (first, answer))
             self.assertEqual((answer["port"], answer["status"]), (first["port"], first["status"]))
         # It ran for the second before it was frozen, and a while around each call.
         ticks = answers[1]["ticks"] - answers[0]["ticks"]
