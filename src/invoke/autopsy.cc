@@ -1,6 +1,7 @@
 #include "invoke/autopsy.h"
 
 #include "invoke/log_text.h"
+#include "wire/json.h"
 
 namespace mayfly::invoke {
 namespace {
@@ -117,13 +118,13 @@ std::string autopsy_json(const AutopsyFindings& findings, WallTime time) {
   std::string sections;
   for (const auto& [name, lines] : autopsy_sections(findings)) {
     std::string list;
-    for (const auto& line : lines) list += (list.empty() ? "" : ",") + json_string(line);
-    sections += fmt::format(",{}:[{}]", json_string(name), list);
+    for (const auto& line : lines) list += (list.empty() ? "" : ",") + wire::json_quoted(line);
+    sections += fmt::format(",{}:[{}]", wire::json_quoted(name), list);
   }
   return fmt::format(
       R"({{"time":"{}","type":"platform.mayfly.autopsy","record":{{"requestId":{}{},)"
       R"("reason":"{}"{}}}}})",
-      iso_millis(time), json_string(findings.request_id), tenant_member(findings.tenant_id),
+      iso_millis(time), wire::json_quoted(findings.request_id), tenant_member(findings.tenant_id),
       findings.out_of_memory ? "memory" : "timeout", sections);
 }
 

@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "invoke/invoker.h"
+#include "wire/json.h"
 
 namespace mayfly::invoke {
 namespace {
@@ -133,8 +134,8 @@ std::optional<Error> restore_error(const Runnable& runnable, const Failure& fail
 std::string render(const Failure& failure, std::string_view request_id) {
   if (!failure.payload.empty()) return failure.payload;
   return fmt::format(
-      "{{\"errorType\":{},\"errorMessage\":{}}}", json_string(failure.error_type),
-      json_string(fmt::format("RequestId: {} Error: {}", request_id, failure.message)));
+      "{{\"errorType\":{},\"errorMessage\":{}}}", wire::json_quoted(failure.error_type),
+      wire::json_quoted(fmt::format("RequestId: {} Error: {}", request_id, failure.message)));
 }
 
 std::string log_line(const Failure& failure, std::string_view request_id, WallTime now) {
@@ -148,7 +149,7 @@ std::string log_line(const Failure& failure, std::string_view request_id, WallTi
 
 std::string too_large_payload(std::string_view message) {
   return fmt::format("{{\"errorType\":\"Function.ResponseSizeTooLarge\",\"errorMessage\":{}}}",
-                     json_string(message));
+                     wire::json_quoted(message));
 }
 
 }  // namespace mayfly::invoke

@@ -30,7 +30,7 @@ std::string status_suffix(Status status, std::string_view error_type) {
 
 std::string status_member(Status status, std::string_view error_type) {
   std::string out = fmt::format("\"status\":\"{}\"", status_name(status));
-  if (status == Status::error) out += ",\"errorType\":" + json_string(error_type);
+  if (status == Status::error) out += ",\"errorType\":" + wire::json_quoted(error_type);
   return out;
 }
 
@@ -184,12 +184,6 @@ std::string log_stream_name(WallTime now, std::string_view group, std::string_vi
   return fmt::format("{:%Y/%m/%d}/{}[{}][{}]", fmt::gmtime(epoch), function, version, hex32);
 }
 
-std::string json_string(std::string_view text) {
-  std::string out;
-  wire::append_json_string(out, text);
-  return out;
-}
-
 std::int64_t billed_millis(Duration duration) {
   auto ms = std::chrono::ceil<std::chrono::milliseconds>(duration).count();
   return std::max<std::int64_t>(ms, 1);
@@ -225,7 +219,7 @@ std::string usage_members(const Report& report) {
 
 std::string tenant_member(std::string_view tenant_id) {
   if (tenant_id.empty()) return {};
-  return ",\"tenantId\":" + json_string(tenant_id);
+  return ",\"tenantId\":" + wire::json_quoted(tenant_id);
 }
 
 namespace {
@@ -299,7 +293,7 @@ std::string report_json(const Report& report, WallTime time) {
       "{{\"time\":\"{}\",\"type\":\"platform.report\",\"record\":{{\"requestId\":{},\"metrics\":{{"
       "\"durationMs\":{:.3f},\"billedDurationMs\":{},\"memorySizeMB\":{},\"maxMemoryUsedMB\":{}{}{}"
       "}},{}{}}}}}",
-      iso_millis(time), json_string(report.request_id), millis(report.duration),
+      iso_millis(time), wire::json_quoted(report.request_id), millis(report.duration),
       billed_millis_of(report), report.memory_mb, report.max_memory_used_mb, init,
       usage_members(report), status_member(report.status, report.error_type),
       tenant_member(report.tenant_id));
@@ -308,7 +302,7 @@ std::string report_json(const Report& report, WallTime time) {
 std::string remark(std::string_view text, bool json, WallTime time) {
   if (!json) return fmt::format("INFO {}", text);
   return fmt::format(R"({{"time":"{}","type":"platform.mayfly","record":{{"message":{}}}}})",
-                     iso_millis(time), json_string(text));
+                     iso_millis(time), wire::json_quoted(text));
 }
 
 std::string init_report_text(Duration duration, std::string_view phase, Status status,
@@ -336,8 +330,8 @@ std::string init_report_json(std::string_view initialization_type, Duration dura
   return fmt::format(
       "{{\"time\":\"{}\",\"type\":\"platform.initReport\",\"record\":{{\"initializationType\":"
       "{},\"phase\":\"{}\",{},\"metrics\":{{\"durationMs\":{:.3f}}}}}}}",
-      iso_millis(time), json_string(initialization_type), phase, status_member(status, error_type),
-      millis(duration));
+      iso_millis(time), wire::json_quoted(initialization_type), phase,
+      status_member(status, error_type), millis(duration));
 }
 
 }  // namespace mayfly::invoke

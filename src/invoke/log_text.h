@@ -81,7 +81,6 @@ std::string iso_millis(WallTime time);
 std::string log_stream_name(WallTime now, std::string_view group, std::string_view function,
                             std::string_view version, std::string_view hex32);
 // A JSON string with its quotes.
-std::string json_string(std::string_view text);
 
 enum class Status { success, error, timeout };
 std::string_view status_name(Status status);

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "sim/manual_clock.h"
+#include "wire/json.h"
 
 using namespace mayfly;
 using namespace mayfly::invoke;
@@ -173,7 +174,7 @@ TEST_CASE("names and strings") {
     CHECK(log_stream_name(clock.wall(), group, "f", "7", "ab12") == "2026/01/01/f[7][ab12]");
   }
   CHECK(iso_millis(clock.wall() + 1'234ms) == "2026-01-01T00:00:01.234Z");
-  CHECK(json_string("a\"b\\c\n\t\r\x01é") == "\"a\\\"b\\\\c\\n\\t\\r\\u0001é\"");
+  CHECK(wire::json_quoted("a\"b\\c\n\t\r\x01é") == "\"a\\\"b\\\\c\\n\\t\\r\\u0001é\"");
   CHECK(billed_millis(0ns) == 1);
   CHECK(billed_millis(1ms) == 1);
   CHECK(billed_millis(1ms + 1ns) == 2);

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "invoke/log_text.h"
+#include "wire/json.h"
 
 namespace mayfly::invoke {
 namespace {
@@ -69,7 +70,7 @@ void write_phase_start(EnvironmentLog& log, const Runnable& runnable,
   }
   if (!runtime.warning.empty() && shows_system_log(runnable, "WARN")) {
     log.platform(fmt::format("{{\"timestamp\":\"{}\",\"level\":\"WARN\",\"message\":{}}}",
-                             iso_millis(now), json_string(runtime.warning)));
+                             iso_millis(now), wire::json_quoted(runtime.warning)));
   }
 }
 

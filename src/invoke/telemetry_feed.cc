@@ -93,8 +93,10 @@ void TelemetryFeed::line(TelemetryKind kind, std::string_view text, WallTime tim
     return fmt::format(R"({{"time":"{}","type":"{}","record":{}}})", iso_millis(time),
                        kind == TelemetryKind::function ? "function" : "extension", record);
   };
-  Event event{
-      .kind = kind, .form = EventForm::both, .text = with(json_string(text)), .object_text = {}};
+  Event event{.kind = kind,
+              .form = EventForm::both,
+              .text = with(wire::json_quoted(text)),
+              .object_text = {}};
   if (json_logs_ && text.starts_with('{')) {
     auto parsed = wire::parse_json(text);
     if (parsed && parsed->is_object()) event.object_text = with(text);

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "wire/json.h"
+
 namespace mayfly::invoke {
 namespace {
 
@@ -15,26 +17,27 @@ std::string event(std::string_view type, std::string_view record, WallTime time)
 
 std::string error_member(Status status, std::string_view error_type) {
   if (status != Status::error || error_type.empty()) return {};
-  return ",\"errorType\":" + json_string(error_type);
+  return ",\"errorType\":" + wire::json_quoted(error_type);
 }
 
 // ,"tracing":{"type":"X-Amzn-Trace-Id","value":…}
 std::string tracing_member(std::string_view header) {
   if (header.empty()) return {};
-  return fmt::format(R"(,"tracing":{{"type":"X-Amzn-Trace-Id","value":{}}})", json_string(header));
+  return fmt::format(R"(,"tracing":{{"type":"X-Amzn-Trace-Id","value":{}}})",
+                     wire::json_quoted(header));
 }
 
 std::string environment_members(const PhaseStart& start) {
   std::string runtime;  // a container image has none of ours
   if (!start.runtime_version.empty()) {
-    runtime =
-        fmt::format(R"("runtimeVersion":{},"runtimeVersionArn":{},)",
-                    json_string(start.runtime_version), json_string(start.runtime_version_arn));
+    runtime = fmt::format(R"("runtimeVersion":{},"runtimeVersionArn":{},)",
+                          wire::json_quoted(start.runtime_version),
+                          wire::json_quoted(start.runtime_version_arn));
   }
   return fmt::format(
       R"({}"functionName":{},"functionVersion":{},"instanceId":{},"instanceMaxMemory":{})", runtime,
-      json_string(start.function), json_string(start.version), json_string(start.instance),
-      start.memory_bytes);
+      wire::json_quoted(start.function), wire::json_quoted(start.version),
+      wire::json_quoted(start.instance), start.memory_bytes);
 }
 
 std::vector<std::string> events_of(const guest::Extension& extension) {
@@ -48,7 +51,7 @@ std::string json_list(const std::vector<std::string>& items) {
   std::string out = "[";
   for (const auto& item : items) {
     if (out.size() > 1) out += ',';
-    out += json_string(item);
+    out += wire::json_quoted(item);
   }
   return out + ']';
 }
@@ -63,8 +66,8 @@ std::string capitalised(std::string text) {
 std::string init_start_event(const PhaseStart& start, WallTime time) {
   return event("initStart",
                fmt::format(R"({{"initializationType":{},"phase":{},{}}})",
-                           json_string(start.initialization_type), json_string(start.phase),
-                           environment_members(start)),
+                           wire::json_quoted(start.initialization_type),
+                           wire::json_quoted(start.phase), environment_members(start)),
                time);
 }
 
@@ -83,18 +86,18 @@ std::string init_runtime_done_event(std::string_view initialization_type, std::s
                                     Status status, std::string_view error_type, WallTime time) {
   return event("initRuntimeDone",
                fmt::format(R"({{"initializationType":{},"phase":{},"status":"{}"{}}})",
-                           json_string(initialization_type), json_string(phase),
+                           wire::json_quoted(initialization_type), wire::json_quoted(phase),
                            status_name(status), error_member(status, error_type)),
                time);
 }
 
 std::string start_event(std::string_view request_id, std::string_view version,
                         std::string_view trace_header, WallTime time, std::string_view tenant_id) {
-  return event(
-      "start",
-      fmt::format(R"({{"requestId":{},"version":{}{}{}}})", json_string(request_id),
-                  json_string(version), tracing_member(trace_header), tenant_member(tenant_id)),
-      time);
+  return event("start",
+               fmt::format(R"({{"requestId":{},"version":{}{}{}}})", wire::json_quoted(request_id),
+                           wire::json_quoted(version), tracing_member(trace_header),
+                           tenant_member(tenant_id)),
+               time);
 }
 
 std::string runtime_done_event(const RuntimeDone& done, WallTime time) {
@@ -104,24 +107,24 @@ std::string runtime_done_event(const RuntimeDone& done, WallTime time) {
       fmt::format(R"("spans":[{{"name":"responseLatency","start":"{}","durationMs":{:.3f}}}])",
                   iso_millis(done.started), millis(done.duration));
   if (done.status != Status::success) spans = "\"spans\":[]";
-  return event(
-      "runtimeDone",
-      fmt::format(R"({{"requestId":{},"status":"{}"{}{},{},{}}}}})", json_string(done.request_id),
-                  status_name(done.status), error_member(done.status, done.error_type),
-                  tracing_member(done.trace_header), spans, metrics),
-      time);
+  return event("runtimeDone",
+               fmt::format(R"({{"requestId":{},"status":"{}"{}{},{},{}}}}})",
+                           wire::json_quoted(done.request_id), status_name(done.status),
+                           error_member(done.status, done.error_type),
+                           tracing_member(done.trace_header), spans, metrics),
+               time);
 }
 
 std::string runtime_done_logs_event(const RuntimeDone& done, WallTime time) {
   std::string_view status = done.status == Status::error ? "failure" : status_name(done.status);
-  return event(
-      "runtimeDone",
-      fmt::format(R"({{"requestId":{},"status":"{}"}})", json_string(done.request_id), status),
-      time);
+  return event("runtimeDone",
+               fmt::format(R"({{"requestId":{},"status":"{}"}})",
+                           wire::json_quoted(done.request_id), status),
+               time);
 }
 
 std::string end_logs_event(std::string_view request_id, WallTime time) {
-  return event("end", fmt::format(R"({{"requestId":{}}})", json_string(request_id)), time);
+  return event("end", fmt::format(R"({{"requestId":{}}})", wire::json_quoted(request_id)), time);
 }
 
 std::string report_logs_event(const Report& report, WallTime time) {
@@ -132,22 +135,23 @@ std::string report_logs_event(const Report& report, WallTime time) {
   return event("report",
                fmt::format(R"({{"requestId":{},"metrics":{{"durationMs":{:.2f},)"
                            R"("billedDurationMs":{},"memorySizeMB":{},"maxMemoryUsedMB":{}{}}}}})",
-                           json_string(report.request_id), millis(report.duration),
+                           wire::json_quoted(report.request_id), millis(report.duration),
                            billed_millis(report.duration), report.memory_mb,
                            report.max_memory_used_mb, init),
                time);
 }
 
 std::string fault_logs_event(std::string_view text, WallTime time) {
-  return event("fault", json_string(text), time);
+  return event("fault", wire::json_quoted(text), time);
 }
 
 std::string extension_event(const guest::Extension& extension, WallTime time) {
   std::string error;
-  if (!extension.error_type.empty()) error = ",\"errorType\":" + json_string(extension.error_type);
+  if (!extension.error_type.empty())
+    error = ",\"errorType\":" + wire::json_quoted(extension.error_type);
   return event(
       "extension",
-      fmt::format(R"({{"name":{},"state":"{}","events":{}{}}})", json_string(extension.name),
+      fmt::format(R"({{"name":{},"state":"{}","events":{}{}}})", wire::json_quoted(extension.name),
                   to_string(extension.state), json_list(events_of(extension)), error),
       time);
 }
@@ -162,8 +166,8 @@ std::string extension_text(const guest::Extension& extension) {
 std::string subscription_event(TelemetryForm form, std::string_view name,
                                const std::vector<std::string>& types, WallTime time) {
   return event(form == TelemetryForm::logs ? "logsSubscription" : "telemetrySubscription",
-               fmt::format(R"({{"name":{},"state":"Subscribed","types":{}}})", json_string(name),
-                           json_list(types)),
+               fmt::format(R"({{"name":{},"state":"Subscribed","types":{}}})",
+                           wire::json_quoted(name), json_list(types)),
                time);
 }
 

@@ -232,16 +232,7 @@ io::Task<front::Response> text_answer(std::string type, std::string body, int st
 
 }  // namespace
 
-void Cloud::open_front() {
-  front_ = front::make_front({.loop = loop_,
-                              .random = random_,
-                              .guard = *guard_,
-                              .observer = *telemetry_,
-                              .settings = {.host_suffixes = options_.host_suffixes,
-                                           .dev = options_.dev,
-                                           .default_region = Region(options_.default_region)}});
-  switchboard_.add_source(
-      "sqs", [this](std::string_view arn) { return services::sqs::source_of(*queues_, arn); });
+void Cloud::open_lambda() {
   lambda_ = std::make_unique<lambda::Service>(lambda::Deps{
       .loop = loop_,
       .random = random_,
@@ -266,10 +257,25 @@ void Cloud::open_front() {
         return sandbox::runtime_version_arn(*choice.pack, identifier, region.str());
       },
       .unsigned_deployed = count_unsigned(),
+      .deleted = [this](const Scope& scope,
+                        const FunctionName& name) { telemetry_->function_deleted(scope, name); },
       .mappings = &*mappings_,
       .switchboard = &switchboard_,
       .count_mapped = count_mapped(),
       .calls = &own_calls_});
+}
+
+void Cloud::open_front() {
+  front_ = front::make_front({.loop = loop_,
+                              .random = random_,
+                              .guard = *guard_,
+                              .observer = *telemetry_,
+                              .settings = {.host_suffixes = options_.host_suffixes,
+                                           .dev = options_.dev,
+                                           .default_region = Region(options_.default_region)}});
+  switchboard_.add_source(
+      "sqs", [this](std::string_view arn) { return services::sqs::source_of(*queues_, arn); });
+  open_lambda();
   switchboard_.add_target("lambda", lambda_->target());
   switchboard_.add_target("sqs", queue_target_.emplace(*queues_, *guard_));
   own_calls_.set_guard(*guard_);

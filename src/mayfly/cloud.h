@@ -60,6 +60,7 @@ class Cloud {
   Result<> open_topics();
   Result<> open_objects();
   io::Task<Result<>> open_invoker();
+  void open_lambda();
   void open_front();
   Result<> open_bus();
   void add_service(api::Service service);

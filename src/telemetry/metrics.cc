@@ -70,6 +70,10 @@ void expose_family(std::string& out, const std::string& name, const Family<Histo
 
 }  // namespace
 
+bool begins_with(const std::vector<std::string>& all, const std::vector<std::string>& first) {
+  return all.size() >= first.size() && std::equal(first.begin(), first.end(), all.begin());
+}
+
 void Histogram::observe(double value) {
   auto at = std::ranges::lower_bound(*bounds_, value);
   if (at != bounds_->end()) ++counts_[static_cast<std::size_t>(at - bounds_->begin())];
@@ -131,6 +135,19 @@ void Registry::gauge_function(std::string name, std::string help, std::function<
 void Registry::counter_function(std::string name, std::string help, std::function<double()> read) {
   families_[std::move(name)] =
       std::make_unique<Named>(Named{std::move(help), "counter", {}, std::move(read)});
+}
+
+void Registry::erase(const std::vector<std::string>& first_labels,
+                     const std::vector<std::string>& first_values) {
+  for (const auto& [name, named] : families_) {
+    std::visit(
+        [&](const auto& content) {
+          if constexpr (requires { content->series(); }) {
+            if (begins_with(content->labels(), first_labels)) content->erase(first_values);
+          }
+        },
+        named->content);
+  }
 }
 
 std::string Registry::expose() const {

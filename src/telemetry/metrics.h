@@ -2,8 +2,8 @@
 // format 0.0.4).
 //
 // Threads: loop only, so a change is an addition without locks. Families live as long as the
-// registry; references to them and to their series stay valid. The number of series of a family is
-// bounded: label values beyond are counted together under "other".
+// registry; references to them stay valid, and to their series until those are erased. The number
+// of series of a family is bounded: label values beyond are counted together under "other".
 #pragma once
 
 #include <functional>
@@ -53,6 +53,8 @@ class Histogram {
   double sum_ = 0;
 };
 
+bool begins_with(const std::vector<std::string>& all, const std::vector<std::string>& first);
+
 // All series of one name. Values of labels come in the order of the label names.
 template <class Metric>
 class Family {
@@ -70,6 +72,13 @@ class Family {
       for (auto& value : key) value = "other";
     }
     return series_.try_emplace(std::move(key), make_()).first->second;
+  }
+  // Those whose first values are these.
+  void erase(const Values& first_values) {
+    auto from = series_.lower_bound(first_values);
+    auto to = from;
+    while (to != series_.end() && begins_with(to->first, first_values)) ++to;
+    series_.erase(from, to);
   }
   const std::vector<std::string>& labels() const { return labels_; }
   const std::map<Values, Metric>& series() const { return series_; }
@@ -97,6 +106,11 @@ class Registry {
   // Values that are asked for when somebody looks.
   void gauge_function(std::string name, std::string help, std::function<double()> read);
   void counter_function(std::string name, std::string help, std::function<double()> read);
+
+  // What the series tell of is gone: those of all families whose first labels are these, by the
+  // labels' values.
+  void erase(const std::vector<std::string>& first_labels,
+             const std::vector<std::string>& first_values);
 
   // Content type "text/plain; version=0.0.4; charset=utf-8".
   std::string expose() const;

@@ -88,3 +88,63 @@ TEST_CASE("telemetry: reports become metrics and lines") {
   loop.run_until(logs->close());
   CHECK(logs->total_bytes() == 13);
 }
+
+TEST_CASE("telemetry: series of a deleted function end with its last call") {
+  sim::ManualClock clock;
+  io::Loop loop(clock);
+  sim::MemoryStore disk(loop);
+  auto logs = *loop.run_until(LogStore::open(loop, disk));
+  Registry registry;
+  Telemetry telemetry(*logs, registry);
+  Scope scope{AccountId("000000000000"), Region("us-east-1")};
+  auto start = [&](std::string_view name) { telemetry.invocation_started({scope, name, true}); };
+  auto end = [&](std::string_view name) {
+    telemetry.invocation({.scope = scope,
+                          .function_arn = "arn",
+                          .function = name,
+                          .version = "$LATEST",
+                          .request_id = "r"});
+  };
+  auto told_of = [&](std::string_view name) {
+    return registry.expose().contains(fmt::format("function=\"{}\"", name));
+  };
+  for (auto name : {"f", "ff", "e"}) start(name), end(name);
+  CHECK(told_of("f"));
+
+  SUBCASE("at once where none runs, and others stay") {
+    telemetry.function_deleted(scope, FunctionName("f"));
+    CHECK_FALSE(told_of("f"));
+    CHECK(told_of("ff"));
+    CHECK(told_of("e"));
+    start("f");
+    CHECK(told_of("f"));
+  }
+  SUBCASE("while one runs it is still told of") {
+    start("f"), start("f");
+    telemetry.function_deleted(scope, FunctionName("f"));
+    end("f");
+    CHECK(
+        registry.expose().contains("mayfly_invocations_running{account=\"000000000000\",region="
+                                   "\"us-east-1\",function=\"f\"} 1\n"));
+    end("f");
+    CHECK_FALSE(told_of("f"));
+  }
+  SUBCASE("one of the same name that was made since has them") {
+    start("f");
+    telemetry.function_deleted(scope, FunctionName("f"));
+    start("f");
+    end("f"), end("f");
+    CHECK(told_of("f"));
+  }
+  SUBCASE("room for as many functions as there are, not as there were") {
+    auto functions = limits::metric_series + 10;
+    for (std::size_t i = 0; i < functions; ++i) {
+      auto name = fmt::format("n{}", i);
+      start(name), end(name);
+      telemetry.function_deleted(scope, FunctionName(name));
+    }
+    CHECK_FALSE(told_of("other"));
+    CHECK_FALSE(told_of("n1"));
+  }
+  loop.run_until(logs->close());
+}

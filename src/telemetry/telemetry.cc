@@ -49,6 +49,7 @@ std::string_view to_string(InvocationOutcome outcome) {
 
 Telemetry::Telemetry(LogStore& logs, Registry& registry)
     : logs_(logs),
+      registry_(registry),
       requests_(registry.counter("mayfly_api_requests_total", "API calls answered.",
                                  {"service", "operation", "status"})),
       request_seconds_(registry.histogram("mayfly_api_request_duration_seconds",
@@ -168,6 +169,7 @@ Telemetry::ApiSeries& Telemetry::series_of(const ApiCallReport& report) {
 void Telemetry::invocation_started(const InvocationStart& start) {
   auto& series = series_of(start.scope, start.function);
   series.running.add(1);
+  series.deleted = false;  // there is one of that name again
   if (!start.cold) return;
   const auto& [account, region] = start.scope;
   cold_starts_.with({account.str(), region.str(), start.function}).add();
@@ -206,6 +208,20 @@ void Telemetry::invocation(const InvocationReport& report) {
   if (report.page_faults) series.page_faults->add(static_cast<double>(*report.page_faults));
   series.bytes_in->add(static_cast<double>(report.bytes_in));
   series.bytes_out->add(static_cast<double>(report.bytes_out));
+  if (series.deleted && series.running.value() <= 0) erase_series(report.scope, report.function);
+}
+
+void Telemetry::function_deleted(const Scope& scope, const FunctionName& name) {
+  auto& series = series_of(scope, name.str());
+  if (series.running.value() <= 0) return erase_series(scope, name.str());
+  series.deleted = true;
+}
+
+void Telemetry::erase_series(const Scope& scope, std::string_view function) {
+  last_ = nullptr;
+  functions_.erase(fmt::format("{}/{}/{}", scope.account.str(), scope.region.str(), function));
+  registry_.erase(function_labels,
+                  {scope.account.str(), scope.region.str(), std::string(function)});
 }
 
 void Telemetry::async_event(const AsyncEventReport& report) {

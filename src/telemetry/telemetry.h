@@ -26,11 +26,15 @@ class Telemetry final : public Observer {
   void invocation(const InvocationReport& report) override;
   void async_event(const AsyncEventReport& report) override;
   void api_call(const ApiCallReport& report) override;
+  // Its series are erased, once its calls under way have ended: functions come and go, and there is
+  // room for limits::metric_series of them.
+  void function_deleted(const Scope& scope, const FunctionName& name);
 
  private:
   // The series of one function: looked up once, because labels are compared as texts.
   struct FunctionSeries {
     Gauge& running;
+    bool deleted = false;  // and erased when nothing of it runs
     Histogram* duration = nullptr;
     Gauge* memory = nullptr;
     Counter* cpu = nullptr;
@@ -48,8 +52,10 @@ class Telemetry final : public Observer {
   };
   FunctionSeries& series_of(const Scope& scope, std::string_view function);
   ApiSeries& series_of(const ApiCallReport& report);
+  void erase_series(const Scope& scope, std::string_view function);
 
   LogStore& logs_;
+  Registry& registry_;
   Family<Counter>& requests_;
   Family<Histogram>& request_seconds_;
   Family<Counter>& invocations_;

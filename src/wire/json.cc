@@ -181,6 +181,12 @@ class Writer {
 
 }  // namespace
 
+std::string json_quoted(std::string_view text) {
+  std::string out;
+  append_json_string(out, text);
+  return out;
+}
+
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   std::size_t from = 0;

@@ -129,6 +129,7 @@ Result<Json> parse_json(std::string_view text, JsonLimits limits = {});
 
 // Pieces for writers that make no tree.
 void append_json_string(std::string& out, std::string_view text);  // with the quotes
+std::string json_quoted(std::string_view text);                    // the same, alone
 void append_json_number(std::string& out, double value);           // NaN and infinities become null
 void append_json(std::string& out, const Json& value);
 

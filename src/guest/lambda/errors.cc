@@ -33,12 +33,8 @@ Error response_too_large(std::size_t limit) {
 }
 
 std::string error_json(std::string_view type, std::string_view message) {
-  std::string out = "{\"errorMessage\":";
-  wire::append_json_string(out, message);
-  out += ",\"errorType\":";
-  wire::append_json_string(out, type);
-  out.push_back('}');
-  return out;
+  return fmt::format(R"({{"errorMessage":{},"errorType":{}}})", wire::json_quoted(message),
+                     wire::json_quoted(type));
 }
 
 }  // namespace mayfly::guest

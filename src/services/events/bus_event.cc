@@ -9,12 +9,6 @@ namespace {
 
 using wire::Json;
 
-std::string quoted(std::string_view text) {
-  std::string out;
-  wire::append_json_string(out, text);
-  return out;
-}
-
 // The levels below the object itself.
 Result<Json> read_object(std::string_view text, int depth) {
   TRY_ASSIGN(auto json, wire::parse_json(text, {.depth = depth}));
@@ -54,7 +48,7 @@ BusEvent replayed(std::string text, std::string_view replay_name) {
   auto end = text.rfind('}');
   if (end != text.npos) {
     text.resize(end);
-    text += fmt::format(R"(,"replay-name":{}}})", quoted(replay_name));
+    text += fmt::format(R"(,"replay-name":{}}})", wire::json_quoted(replay_name));
   }
   auto read = read_event(std::move(text));
   return read ? *std::move(read) : BusEvent();

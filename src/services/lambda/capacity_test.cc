@@ -74,6 +74,7 @@ TEST_CASE("providers are listed by name and updated, deleted when no version nam
   model::DeleteFunctionRequest gone;
   gone.set_function_name("f");
   house.done("DeleteFunction", gone);
+  CHECK(house.deleted == std::vector<std::string>{"f"});
   auto out = house.ok<model::DeleteCapacityProviderResponse>("DeleteCapacityProvider", remove);
   CHECK(*out.capacity_provider()->state() == "Deleting");
   CHECK(house.refused("DeleteCapacityProvider", remove).starts_with(missing));
@@ -224,6 +225,7 @@ TEST_CASE("$LATEST.PUBLISHED is what an unqualified call runs, as it was when it
   forget.set_function_name("f").set_name("live");
   house.done("DeleteAlias", forget);
   house.done("DeleteFunction", remove);
+  CHECK(house.deleted.empty());
   CHECK(house.run("f").version == "$LATEST");
 }
 

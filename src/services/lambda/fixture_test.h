@@ -139,6 +139,7 @@ struct House {
   api::Calls* calls = nullptr;
   // What this machine has of each runtime.
   std::string runtime_build = "1";
+  std::vector<std::string> deleted;            // functions
   std::vector<std::string> unsigned_deployed;  // "FUNCTION Warn" or "FUNCTION Enforce"
 
   explicit House(decltype(runtime_warning) warning = {}) : runtime_warning(std::move(warning)) {
@@ -175,6 +176,7 @@ struct House {
                bool enforce = policy == functions::SigningPolicy::enforce;
                unsigned_deployed.push_back(name.str() + (enforce ? " Enforce" : " Warn"));
              },
+             [this](const Scope&, const FunctionName& name) { deleted.push_back(name.str()); },
              nullptr,
              switchboard,
              {},

@@ -294,6 +294,7 @@ Service::Answer Service::delete_function(Call& call, Record input) {
     }
     if (!removed) co_return refuse(from(removed.error()));
     deps_.invoker.retire(concurrency_key(ref.scope, ref.name), "");
+    if (deps_.deleted) deps_.deleted(ref.scope, ref.name);
     settled_.wake_all();
     tasks_.spawn(collect_later());
     co_return std::move(out).take();

@@ -67,6 +67,8 @@ struct Deps {
   // Code without a valid signature was deployed, or refused, where signatures are asked for.
   std::function<void(const Scope&, const FunctionName&, functions::SigningPolicy)>
       unsigned_deployed = {};
+  // A function is no longer there; calls of it may still run.
+  std::function<void(const Scope&, const FunctionName&)> deleted = {};
   // Event source mappings, and what they read from. Absent: their operations are not offered.
   functions::Mappings* mappings = nullptr;
   const events::Switchboard* switchboard = nullptr;

@@ -7,12 +7,6 @@
 
 namespace mayfly::lambda {
 
-std::string json_quoted(std::string_view text) {
-  std::string out;
-  wire::append_json_string(out, text);
-  return out;
-}
-
 std::string base64(std::string_view bytes) { return wire::base64_encode(bytes); }
 
 std::optional<std::string> from_base64(std::string_view text) {

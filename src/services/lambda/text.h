@@ -5,10 +5,11 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "wire/json.h"
 
 namespace mayfly::lambda {
 
-std::string json_quoted(std::string_view text);  // with the quotes
+using wire::json_quoted;
 std::string base64(std::string_view bytes);
 std::optional<std::string> from_base64(std::string_view text);
 std::string iso_millis(WallTime time, std::string_view zone);  // "2026-01-01T00:00:00.000" + zone

@@ -16,22 +16,18 @@ std::string attribute_value(const events::Attribute& one) {
   return one.type.starts_with("Binary") ? wire::base64_encode(one.value) : one.value;
 }
 
-std::string quoted(std::string_view text) {
-  std::string out;
-  wire::append_json_string(out, text);
-  return out;
-}
-
 // {"name":{"Type":"String","Value":"…"}}, with or without blanks.
 std::string attributes_text(const Message& message, bool spacious) {
   std::string out;
   for (const auto& one : message.attributes) {
     if (spacious) {
       out += fmt::format("{}\n    {} : {{\"Type\":{},\"Value\":{}}}", out.empty() ? "" : ",",
-                         quoted(one.name), quoted(one.type), quoted(attribute_value(one)));
+                         wire::json_quoted(one.name), wire::json_quoted(one.type),
+                         wire::json_quoted(attribute_value(one)));
     } else {
       out += fmt::format("{}{}:{{\"Type\":{},\"Value\":{}}}", out.empty() ? "" : ",",
-                         quoted(one.name), quoted(one.type), quoted(attribute_value(one)));
+                         wire::json_quoted(one.name), wire::json_quoted(one.type),
+                         wire::json_quoted(attribute_value(one)));
     }
   }
   return out;
@@ -41,10 +37,11 @@ std::string attributes_text(const Message& message, bool spacious) {
 class Document {
  public:
   void add(std::string_view name, std::string_view value) {
-    text_ += fmt::format("{}\n  {} : {}", text_.empty() ? "" : ",", quoted(name), quoted(value));
+    text_ += fmt::format("{}\n  {} : {}", text_.empty() ? "" : ",", wire::json_quoted(name),
+                         wire::json_quoted(value));
   }
   void add_raw(std::string_view name, std::string_view json) {
-    text_ += fmt::format("{}\n  {} : {}", text_.empty() ? "" : ",", quoted(name), json);
+    text_ += fmt::format("{}\n  {} : {}", text_.empty() ? "" : ",", wire::json_quoted(name), json);
   }
   std::string take() && { return "{" + text_ + "\n}"; }
 
@@ -106,11 +103,13 @@ std::string lambda_event(const Message& message, const Addressee& to) {
       R"("Sns":{{"Type":"Notification","MessageId":{},"TopicArn":{},"Subject":{},"Message":{},)"
       R"("Timestamp":{},"SignatureVersion":"{}","Signature":{},"SigningCertUrl":{},)"
       R"("UnsubscribeUrl":{},"MessageAttributes":{{{}}}}}}}]}})",
-      quoted(to.subscription_arn), quoted(message.id), quoted(message.topic_arn),
-      message.subject.empty() ? "null" : quoted(message.subject),
-      quoted(message.body_for(to.protocol)), quoted(time_of(message)), message.signature_version,
-      quoted(to.signature), quoted(to.certificate),
-      quoted(unsubscribe_url(to.host, to.subscription_arn)), attributes_text(message, false));
+      wire::json_quoted(to.subscription_arn), wire::json_quoted(message.id),
+      wire::json_quoted(message.topic_arn),
+      message.subject.empty() ? "null" : wire::json_quoted(message.subject),
+      wire::json_quoted(message.body_for(to.protocol)), wire::json_quoted(time_of(message)),
+      message.signature_version, wire::json_quoted(to.signature), wire::json_quoted(to.certificate),
+      wire::json_quoted(unsubscribe_url(to.host, to.subscription_arn)),
+      attributes_text(message, false));
 }
 
 }  // namespace mayfly::services::sns
