@@ -104,13 +104,14 @@ LogStore::Target& LogStore::target_of(const Scope& scope, std::string_view group
   auto [at, made] = groups_.try_emplace(GroupKey{scope, std::string(group)});
   auto& owner = at->second;
   if (made) owner.info = LogGroup{.scope = scope, .name = std::string(group), .created_ms = now};
-  auto found = owner.streams.find(stream);
-  if (found == owner.streams.end()) {
-    LogStream fresh{std::string(stream), now, {}, {}, {}};
-    found = owner.streams.emplace(fresh.name, std::move(fresh)).first;
+  // One whose record cannot be read is written anew.
+  auto known_stream = open_stream(owner, stream).value_or(nullptr);
+  if (known_stream == nullptr) {
+    known_stream = std::make_shared<LogStream>(LogStream{std::string(stream), now, {}, {}, {}});
+    owner.live.emplace(known_stream->name, known_stream);
   }
   TargetKey key{scope.account.str(), scope.region.str(), std::string(group), std::string(stream)};
-  Target target{&owner, &found->second, log_name(scope, group)};
+  Target target{&owner, std::move(known_stream), log_name(scope, group)};
   return targets_.emplace(std::move(key), std::move(target)).first->second;
 }
 
@@ -178,19 +179,41 @@ std::size_t LogStore::take_pending(store::Batch& batch) {
   return lines;
 }
 
-void LogStore::save_changed(store::Batch& batch) {
+std::vector<LogStore::Saved> LogStore::save_changed(store::Batch& batch) {
+  std::vector<Saved> out;
   for (auto* group : changed_) {
+    auto log = log_name(group->info.scope, group->info.name);
     if (!std::exchange(group->saved, true)) {
       batch.puts.push_back({group_key(group->info), encode_group(group->info)});
+      out.push_back({log, nullptr});
     }
     for (const auto& name : group->unsaved_streams) {
-      auto stream = group->streams.find(name);
-      if (stream == group->streams.end()) continue;
-      batch.puts.push_back({stream_key(group->info, name), encode_stream(stream->second)});
+      auto stream = group->live.find(name);
+      if (stream == group->live.end()) continue;
+      batch.puts.push_back({stream_key(group->info, name), encode_stream(*stream->second)});
+      out.push_back({log, stream->second});
     }
     group->unsaved_streams.clear();
   }
   changed_.clear();
+  return out;
+}
+
+// They lie in the store now, or are written with the next flush.
+void LogStore::saved(std::vector<Saved> streams, bool done) {
+  for (auto& [log, stream] : streams) {
+    auto* group = group_of_log(log);
+    if (group == nullptr) continue;
+    std::string name = stream == nullptr ? "" : stream->name;
+    stream.reset();
+    if (done) {
+      rest(*group, name);
+      continue;
+    }
+    group->saved = false;
+    if (!name.empty()) group->unsaved_streams.insert(std::move(name));
+    changed_.insert(group);
+  }
 }
 
 io::Task<void> LogStore::flush() {
@@ -201,7 +224,7 @@ io::Task<void> LogStore::flush() {
   do {
     store::Batch batch;
     std::size_t lines = take_pending(batch);
-    save_changed(batch);
+    auto streams = save_changed(batch);
     store::Batch copy;
     // Texts are kept for those alone who want to hear them.
     bool heard = !subscriptions_.empty();
@@ -218,15 +241,9 @@ io::Task<void> LogStore::flush() {
     } else {
       // A full disk costs log lines, never a function's run.
       dropped_lines_ += lines;
-      log::error("logs", "{} log lines were lost: {}", lines, done.error().message);
-      for (const auto& lost : copy.appends) {
-        if (auto* group = group_of_log(lost.log)) {
-          group->saved = false;
-          group->unsaved_streams.insert(lost.stream);
-          changed_.insert(group);
-        }
-      }
+      if (lines > 0) log::error("logs", "{} log lines were lost: {}", lines, done.error().message);
     }
+    saved(std::move(streams), done.has_value());
     settled_lot_.wake_all();
     if (!done) break;  // the next lines try again, at their flush
   } while (!pending_.empty() && settled_ < upto);

@@ -5,7 +5,7 @@
 namespace mayfly::telemetry {
 namespace {
 
-constexpr std::size_t load_step = 1'000;
+constexpr std::size_t load_step = 1'000;  // rows that are read without a rest
 
 std::unexpected<Error> no_group(std::string_view name) {
   return fail(ErrorKind::not_found, "there is no log group " + std::string(name));
@@ -75,16 +75,6 @@ Result<> LogStore::load() {
     if (rows.size() < load_step) break;
     after = rows.back().key;
   }
-  for (std::string after;;) {
-    TRY_ASSIGN(auto rows, store_.scan("s/", after, load_step));
-    for (const auto& row : rows) {
-      std::string log;
-      TRY_ASSIGN(auto stream, decode_stream(row.key, row.value, log));
-      if (auto* group = group_of_log(log)) group->streams.emplace(stream.name, std::move(stream));
-    }
-    if (rows.size() < load_step) break;
-    after = rows.back().key;
-  }
   return {};
 }
 
@@ -138,17 +128,26 @@ io::Task<Result<>> LogStore::delete_group(Scope scope, std::string name) {
   std::string log = log_name(scope, name);
   store::Batch batch;
   batch.deletes.push_back(group_key(group->info));
-  for (const auto& [stream, info] : group->streams) {
-    batch.deletes.push_back(stream_key(group->info, stream));
+  auto prefix = stream_key_prefix(group->info);
+  for (std::string after;;) {
+    CO_TRY_ASSIGN(auto rows, store_.scan(prefix, after, load_step));
+    for (auto& row : rows) batch.deletes.push_back(std::move(row.key));
+    if (rows.size() < load_step) break;
+    after = batch.deletes.back();
   }
+  // Their records may be on the way.
+  for (const auto& [stream, info] : group->live) batch.deletes.push_back(prefix + stream);
   forget_pending(log, nullptr);
   total_bytes_ -= std::min(total_bytes_, group->bytes);
   changed_.erase(group);
   groups_.erase(GroupKey{scope, name});
-  // The events first: a group that a crash leaves without events can be deleted again, events
-  // without a group would come back with the next group of the name.
-  CO_TRY(co_await store_.drop_log(log));
-  CO_TRY(co_await store_.commit(std::move(batch)));
+  {
+    Deletion deletion(deleting_, log);
+    // The events first: a group that a crash leaves without events can be deleted again, events
+    // without a group would come back with the next group of the name.
+    CO_TRY(co_await store_.drop_log(log));
+    CO_TRY(co_await store_.commit(std::move(batch)));
+  }
   // A line may have made the group anew meanwhile, and these deletes took its records.
   if (auto* again = group_of(scope, name)) save_again(*again);
   co_return Result<>{};
@@ -197,10 +196,10 @@ io::Task<Result<>> LogStore::replace(LogGroup changed) {
   co_return Result<>{};
 }
 
-// Writes the records of a group and its streams with the next flush.
+// Writes the records of a group and of its streams with the next flush.
 void LogStore::save_again(Group& group) {
   group.saved = false;
-  for (const auto& [name, stream] : group.streams) group.unsaved_streams.insert(name);
+  for (const auto& [name, stream] : group.live) group.unsaved_streams.insert(name);
   changed_.insert(&group);
   plan_flush();
 }
@@ -222,33 +221,43 @@ Result<std::uint64_t> LogStore::stored_bytes(const Scope& scope, std::string_vie
 io::Task<Result<>> LogStore::create_stream(Scope scope, std::string group, std::string name) {
   auto* owner = group_of(scope, group);
   if (owner == nullptr) co_return no_group(group);
-  if (owner->streams.contains(name)) {
-    co_return fail(ErrorKind::already_exists, "there is a log stream " + name);
-  }
-  LogStream stream{name, now_ms(), {}, {}, {}};
+  CO_TRY_ASSIGN(auto there, find_stream(scope, group, name));
+  if (there) co_return fail(ErrorKind::already_exists, "there is a log stream " + name);
+  auto stream = std::make_shared<LogStream>(LogStream{name, now_ms(), {}, {}, {}});
   store::Batch batch;
   batch.puts.push_back({group_key(owner->info), encode_group(owner->info)});
-  batch.puts.push_back({stream_key(owner->info, name), encode_stream(stream)});
-  owner->streams.emplace(name, std::move(stream));
+  batch.puts.push_back({stream_key(owner->info, name), encode_stream(*stream)});
+  // In the map before the disk has it, as with groups.
+  owner->live.emplace(name, stream);
   auto done = co_await store_.commit(std::move(batch));
-  if (done) co_return Result<>{};
-  forget_targets();
-  if (auto* again = group_of(scope, group)) again->streams.erase(name);
-  co_return std::unexpected(done.error());
+  if (!done) forget_targets();
+  if (auto* again = group_of(scope, group)) {
+    auto found = again->live.find(name);
+    bool same = found != again->live.end() && found->second == stream;
+    if (!done && same) again->live.erase(found);
+    stream.reset();
+    if (done) rest(*again, name);
+  }
+  if (!done) co_return std::unexpected(done.error());
+  co_return Result<>{};
 }
 
 io::Task<Result<>> LogStore::delete_stream(Scope scope, std::string group, std::string name) {
   auto* owner = group_of(scope, group);
   if (owner == nullptr) co_return no_group(group);
-  if (!owner->streams.contains(name)) co_return no_stream(name);
+  CO_TRY_ASSIGN(auto there, find_stream(scope, group, name));
+  if (!there) co_return no_stream(name);
   std::string log = log_name(scope, group);
   forget_pending(log, &name);
-  owner->streams.erase(name);
+  owner->live.erase(name);
   owner->unsaved_streams.erase(name);
   store::Batch batch;
   batch.deletes.push_back(stream_key(owner->info, name));
-  CO_TRY(co_await store_.drop_stream(log, name));
-  CO_TRY(co_await store_.commit(std::move(batch)));
+  {
+    Deletion deletion(deleting_, batch.deletes[0]);
+    CO_TRY(co_await store_.drop_stream(log, name));
+    CO_TRY(co_await store_.commit(std::move(batch)));
+  }
   if (auto* again = group_of(scope, group)) {
     count_bytes(*again);
     save_again(*again);
@@ -256,23 +265,89 @@ io::Task<Result<>> LogStore::delete_stream(Scope scope, std::string group, std::
   co_return Result<>{};
 }
 
-const LogStream* LogStore::find_stream(const Scope& scope, std::string_view group,
-                                       std::string_view name) const {
-  const auto* owner = group_of(scope, group);
-  if (owner == nullptr) return nullptr;
-  auto found = owner->streams.find(name);
-  return found == owner->streams.end() ? nullptr : &found->second;
+bool LogStore::is_deleting(const LogGroup& group, std::string_view stream) const {
+  return !deleting_.empty() && (deleting_.contains(log_name(group.scope, group.name)) ||
+                                deleting_.contains(stream_key(group, stream)));
 }
 
-std::vector<const LogStream*> LogStore::streams(const Scope& scope, std::string_view group,
-                                                std::string_view prefix) const {
-  std::vector<const LogStream*> out;
+Result<std::optional<LogStream>> LogStore::stored_stream(const LogGroup& group,
+                                                         std::string_view name) const {
+  if (is_deleting(group, name)) return std::nullopt;
+  TRY_ASSIGN(auto row, store_.get(stream_key(group, name)));
+  if (!row) return std::nullopt;
+  std::string log;
+  return decode_stream(row->key, row->value, log);
+}
+
+Result<std::optional<LogStream>> LogStore::find_stream(const Scope& scope, std::string_view group,
+                                                       std::string_view name) const {
   const auto* owner = group_of(scope, group);
-  if (owner == nullptr) return out;
-  for (auto at = owner->streams.lower_bound(prefix); at != owner->streams.end(); ++at) {
-    if (!at->first.starts_with(prefix)) break;
-    out.push_back(&at->second);
+  if (owner == nullptr) return std::nullopt;
+  auto found = owner->live.find(name);
+  if (found != owner->live.end()) return *found->second;
+  return stored_stream(owner->info, name);
+}
+
+Result<std::shared_ptr<LogStream>> LogStore::open_stream(Group& group, std::string_view name) {
+  auto found = group.live.find(name);
+  if (found != group.live.end()) return found->second;
+  TRY_ASSIGN(auto stored, stored_stream(group.info, name));
+  if (!stored) return nullptr;
+  auto stream = std::make_shared<LogStream>(std::move(*stored));
+  group.live.emplace(stream->name, stream);
+  return stream;
+}
+
+// A stream that nobody holds and whose record is written lies in the store alone.
+void LogStore::rest(Group& group, const std::string& name) {
+  auto found = group.live.find(name);
+  if (found == group.live.end() || found->second.use_count() > 1) return;
+  if (group.unsaved_streams.contains(name) || is_deleting(group.info, name)) return;
+  group.live.erase(found);
+}
+
+io::Task<Result<std::vector<LogStream>>> LogStore::streams(Scope scope, std::string group,
+                                                           StreamQuery query) {
+  std::vector<LogStream> out;
+  const auto* owner = group_of(scope, group);
+  if (owner == nullptr) co_return out;
+  std::string first = stream_key_prefix(owner->info);
+  std::string after = query.after.empty() ? "" : first + query.after;
+  // Whether the store or the memory knows it: whatever happens between two steps, it is once in
+  // `found`, with what is known last.
+  std::map<std::string, LogStream> found;
+  for (bool more = true; more && found.size() < query.limit;) {
+    std::size_t step = std::min(load_step, query.limit);
+    CO_TRY_ASSIGN(auto rows, store_.scan(first + query.prefix, after, step));
+    owner = group_of(scope, group);
+    if (owner == nullptr) break;
+    std::string log;
+    for (const auto& row : rows) {
+      CO_TRY_ASSIGN(auto stream, decode_stream(row.key, row.value, log));
+      if (!is_deleting(owner->info, stream.name)) found.emplace(stream.name, std::move(stream));
+    }
+    more = rows.size() == step;
+    if (!more) break;
+    after = rows.back().key;
+    co_await io::sleep_for(loop_, Duration::zero());
   }
+  if (owner = group_of(scope, group); owner == nullptr) co_return out;
+  for (auto at = owner->live.lower_bound(query.prefix); at != owner->live.end(); ++at) {
+    if (!at->first.starts_with(query.prefix)) break;
+    if (at->first > query.after || query.after.empty()) {
+      found.insert_or_assign(at->first, *at->second);
+    }
+  }
+  for (auto& [name, stream] : found) {
+    if (out.size() == query.limit) break;
+    out.push_back(std::move(stream));
+  }
+  co_return out;
+}
+
+std::size_t LogStore::streams_in_memory() const {
+  std::size_t out = 0;
+  for (const auto& [key, group] : groups_) out += group.live.size();
   return out;
 }
 
@@ -280,20 +355,23 @@ io::Task<Result<>> LogStore::put_events(Scope scope, std::string group, std::str
                                         std::vector<NewLogEvent> events) {
   auto* owner = group_of(scope, group);
   if (owner == nullptr) co_return no_group(group);
-  auto target = owner->streams.find(stream);
-  if (target == owner->streams.end()) co_return no_stream(stream);
+  CO_TRY_ASSIGN(auto target, open_stream(*owner, stream));
+  if (target == nullptr) co_return no_stream(stream);
   std::string log = log_name(scope, group);
   std::int64_t now = now_ms();
   store::Batch batch;
   for (const auto& event : events) {
-    touch(target->second, event.time_ms, now);
+    touch(*target, event.time_ms, now);
     batch.appends.push_back({log, stream, event.time_ms, encode_event(now, event.message)});
   }
   batch.puts.push_back({group_key(owner->info), encode_group(owner->info)});
-  batch.puts.push_back({stream_key(owner->info, stream), encode_stream(target->second)});
+  batch.puts.push_back({stream_key(owner->info, stream), encode_stream(*target)});
   store::Batch copy;
   copy.appends = batch.appends;
-  CO_TRY(co_await store_.commit(std::move(batch)));
+  auto done = co_await store_.commit(std::move(batch));
+  target.reset();
+  if (auto* again = group_of(scope, group)) rest(*again, stream);
+  if (!done) co_return std::unexpected(done.error());
   committed(copy);
   tell_subscribers(copy);
   co_return Result<>{};

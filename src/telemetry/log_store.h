@@ -1,5 +1,8 @@
 // LogStore: log groups, streams and events per account and region, on a store of their own.
 //
+// Groups are kept in memory; streams only while something is written to them: an environment has a
+// stream of its own, and they stay long after it.
+//
 // Called by telemetry/ (the lines of instances) and services/logs/ (the API). Lines are batched and
 // visible within limits::log_flush_time; what the API puts is durable when it is acknowledged.
 // Threads: loop only. Ends with close(), which writes what waits.
@@ -47,10 +50,17 @@ class LogStore {
   // Streams.
   io::Task<Result<>> create_stream(Scope scope, std::string group, std::string name);
   io::Task<Result<>> delete_stream(Scope scope, std::string group, std::string name);
-  const LogStream* find_stream(const Scope& scope, std::string_view group,
-                               std::string_view name) const;
-  std::vector<const LogStream*> streams(const Scope& scope, std::string_view group,
-                                        std::string_view prefix) const;
+  Result<std::optional<LogStream>> find_stream(const Scope& scope, std::string_view group,
+                                               std::string_view name) const;
+  // By name, after `after`, at most `limit`. Of a group that is not there: none.
+  struct StreamQuery {
+    std::string prefix{};
+    std::string after{};
+    std::size_t limit = SIZE_MAX;
+  };
+  io::Task<Result<std::vector<LogStream>>> streams(Scope scope, std::string group,
+                                                   StreamQuery query);
+  std::size_t streams_in_memory() const;
 
   // Events. The stream must be there; durable when it returns.
   io::Task<Result<>> put_events(Scope scope, std::string group, std::string stream,
@@ -78,7 +88,9 @@ class LogStore {
  private:
   struct Group {
     LogGroup info;
-    std::map<std::string, LogStream, std::less<>> streams;
+    // Those that are being written to, or whose record is to be written; others lie in the store
+    // alone. Whoever holds one keeps it here (rest()).
+    std::map<std::string, std::shared_ptr<LogStream>, std::less<>> live;
     std::uint64_t bytes = 0;
     bool saved = false;  // the record is in the store
     std::set<std::string> unsaved_streams;
@@ -88,7 +100,7 @@ class LogStore {
   // stream's last entry of pending_ (counted from the first there ever was).
   struct Target {
     Group* group = nullptr;
-    LogStream* stream = nullptr;
+    std::shared_ptr<LogStream> stream;
     std::string log;
     std::uint64_t entry = UINT64_MAX;
     std::int64_t record_due_ms = 0;  // when the record of the stream is to be written again
@@ -120,6 +132,23 @@ class LogStore {
              a.region == b.region;
     }
   };
+  struct Saved {
+    std::string log;
+    std::shared_ptr<LogStream> stream;  // null: the group
+  };
+  // While a group or a stream is being deleted, what the store holds of it is gone already.
+  class Deletion {
+   public:
+    Deletion(std::multiset<std::string>& all, std::string key)
+        : all_(all), at_(all.insert(std::move(key))) {}
+    ~Deletion() { all_.erase(at_); }
+    Deletion(const Deletion&) = delete;
+    Deletion& operator=(const Deletion&) = delete;
+
+   private:
+    std::multiset<std::string>& all_;
+    std::multiset<std::string>::iterator at_;
+  };
   struct Pending {
     store::Batch::Append entry;
     std::size_t lines = 1;
@@ -144,6 +173,12 @@ class LogStore {
   Group* group_of(const Scope& scope, std::string_view name);
   const Group* group_of(const Scope& scope, std::string_view name) const;
   Group* group_of_log(std::string_view log);
+  bool is_deleting(const LogGroup& group, std::string_view stream) const;
+  Result<std::optional<LogStream>> stored_stream(const LogGroup& group,
+                                                 std::string_view name) const;
+  // Null: there is no such stream.
+  Result<std::shared_ptr<LogStream>> open_stream(Group& group, std::string_view name);
+  void rest(Group& group, const std::string& name);  // nobody may hold it any more
   io::Task<Result<>> replace(LogGroup changed);
   void save_again(Group& group);
   void count_bytes(Group& group);
@@ -164,7 +199,8 @@ class LogStore {
   void plan_flush();
   io::Task<void> flush();
   std::size_t take_pending(store::Batch& batch);
-  void save_changed(store::Batch& batch);
+  std::vector<Saved> save_changed(store::Batch& batch);
+  void saved(std::vector<Saved> streams, bool done);
   void committed(const store::Batch& batch);
   void tell_subscribers(const store::Batch& batch);
   void forget_pending(std::string_view log, const std::string* stream);
@@ -181,6 +217,7 @@ class LogStore {
   store::Store& store_;
   LogSettings settings_;
   std::map<GroupKey, Group> groups_;
+  std::multiset<std::string> deleting_;  // names of logs, keys of streams
   std::uint64_t total_bytes_ = 0;
   std::map<SubscriptionId, Subscription> subscriptions_;
   SubscriptionId next_subscription_ = 1;

@@ -43,6 +43,21 @@ struct Bench {
     logs->add_line({home, id, "f", "$LATEST", "/aws/lambda/f", "2026/01/01/[$LATEST]" + id.str(),
                     "", clock.wall(), text, platform});
   }
+  std::optional<LogStream> stream(std::string_view group, std::string_view name) {
+    auto found = logs->find_stream(home, group, name);
+    REQUIRE(found.has_value());
+    return *found;
+  }
+  // Names of streams, and when each was last written to.
+  std::string streams(std::string group, LogStore::StreamQuery query = {}) {
+    auto found = run(logs->streams(home, group, query));
+    REQUIRE(found.has_value());
+    std::string text;
+    for (const auto& one : *found) {
+      text += fmt::format("{}:{} ", one.name, one.last_event_ms.value_or(0) - now());
+    }
+    return text;
+  }
   std::string read(std::string group, LogEventQuery query = {}) {
     auto events = run(logs->events(home, group, query));
     REQUIRE(events.has_value());
@@ -83,8 +98,8 @@ TEST_CASE("logs: groups and streams are made, found, deleted and kept over a res
   REQUIRE(group != nullptr);
   CHECK(group->retention_days == 7);
   CHECK(group->tags.at("k") == "v");
-  const auto* stream = b.logs->find_stream(home, "other", "s1");
-  REQUIRE(stream != nullptr);
+  auto stream = b.stream("other", "s1");
+  REQUIRE(stream.has_value());
   CHECK(stream->first_event_ms == b.now() - 5);
   CHECK(stream->last_ingestion_ms == b.now());
   CHECK(b.logs->total_bytes() == 12);
@@ -97,7 +112,7 @@ TEST_CASE("logs: groups and streams are made, found, deleted and kept over a res
   CHECK(b.logs->find_group(home, "other") == nullptr);
   b.group("other");
   CHECK(b.read("other").empty());  // nothing of the old group comes back
-  CHECK(b.logs->find_stream(home, "other", "s1") == nullptr);
+  CHECK_FALSE(b.stream("other", "s1"));
 }
 
 TEST_CASE("logs: lines of an instance make their group and are visible after the flush time") {
@@ -111,8 +126,8 @@ TEST_CASE("logs: lines of an instance make their group and are visible after the
   CHECK(b.disk.read({.log = "000000000000/us-east-1//aws/lambda/f"})->size() == 1);
   CHECK(b.read("/aws/lambda/f") == "one two ");
   b.reopen();
-  const auto* stream = b.logs->find_stream(home, "/aws/lambda/f", "2026/01/01/[$LATEST]i-1");
-  REQUIRE(stream != nullptr);
+  auto stream = b.stream("/aws/lambda/f", "2026/01/01/[$LATEST]i-1");
+  REQUIRE(stream.has_value());
   CHECK(stream->last_event_ms.has_value());
   // A reader waits for no timer.
   b.line("three");
@@ -314,4 +329,102 @@ TEST_CASE("logs: a line after DeleteLogGroup makes the group anew, durably") {
   b.run(b.logs->settle());
   b.reopen();
   CHECK(b.read("/aws/lambda/f") == "after ");
+}
+
+TEST_CASE("logs: streams that nobody writes to are not kept in memory") {
+  Bench b;
+  b.group("g");
+  for (auto name : {"a", "b", "c"}) REQUIRE(b.run(b.logs->create_stream(home, "g", name)));
+  b.put("g", "b", b.now() - 5, "text");
+  CHECK(b.logs->streams_in_memory() == 0);
+  CHECK(b.run(b.logs->create_stream(home, "g", "b")).error().kind == ErrorKind::already_exists);
+  CHECK(b.streams("g", {.prefix = "b"}) == "b:-5 ");
+  // Those of instances are while lines come, and what is known of them last counts.
+  constexpr int instances = 10'000;
+  for (int i = 0; i < instances; ++i) {
+    b.line("x", fmt::format("i-{:05}", i), true);
+    b.run(b.logs->settle());
+  }
+  CHECK(b.logs->streams_in_memory() < instances / 2);
+  b.clock.advance(std::chrono::milliseconds(7));
+  for (int i : {5, instances - 1}) b.line("y", fmt::format("i-{:05}", i), true);
+  auto first = "2026/01/01/[$LATEST]i-00005";
+  CHECK(b.stream("/aws/lambda/f", first)->last_event_ms == b.now());
+  CHECK(b.stream("/aws/lambda/f", first)->first_event_ms == b.now() - 7);
+  auto all = b.run(b.logs->streams(home, "/aws/lambda/f", {}));
+  REQUIRE(all->size() == instances);
+  CHECK(std::ranges::is_sorted(*all, {}, &LogStream::name));
+  CHECK((*all)[5].last_event_ms == b.now());
+  CHECK(all->back().last_event_ms == b.now());
+  CHECK((*all)[6].last_event_ms == b.now() - 7);
+  std::size_t seen = 0;
+  for (std::string after; seen < instances; seen += 99) {
+    auto page = b.run(b.logs->streams(home, "/aws/lambda/f", {.after = after, .limit = 99}));
+    REQUIRE(page->size() == std::min<std::size_t>(99, instances - seen));
+    CHECK(page->front().name == (*all)[seen].name);
+    after = page->back().name;
+  }
+  b.reopen();
+  CHECK(b.logs->streams_in_memory() == 0);
+  CHECK(b.stream("/aws/lambda/f", first)->last_event_ms == b.now());
+  REQUIRE(b.run(b.logs->delete_group(home, "/aws/lambda/f")));
+  CHECK(b.disk.scan("s/", "", 10)->size() == 3);
+}
+
+TEST_CASE("logs: while a group or a stream is deleted, one of the same name begins anew") {
+  Bench b;
+  b.group("g");
+  for (auto name : {"a", "b"}) REQUIRE(b.run(b.logs->create_stream(home, "g", name)));
+  b.put("g", "a", b.now() - 9, "old");
+  auto same_time = [&](auto first, auto second) {
+    int done = 0;
+    auto run = [](auto task, int& done) -> io::Task<void> {
+      CHECK((co_await std::move(task)).has_value());
+      ++done;
+    };
+    io::TaskScope scope(b.loop);
+    scope.spawn(run(first(), done));
+    scope.spawn(run(second(), done));
+    b.loop.run_until(scope.close());
+    CHECK(done == 2);
+  };
+  SUBCASE("a stream") {
+    same_time([&] { return b.logs->delete_stream(home, "g", "a"); },
+              [&] {
+                CHECK_FALSE(b.stream("g", "a"));
+                CHECK(b.streams("g") == fmt::format("b:{} ", -b.now()));
+                return b.logs->create_stream(home, "g", "a");
+              });
+    CHECK(b.streams("g") == fmt::format("a:{0} b:{0} ", -b.now()));
+  }
+  SUBCASE("a group") {
+    same_time([&] { return b.logs->delete_group(home, "g"); },
+              [&] {
+                CHECK_FALSE(b.stream("g", "a"));
+                return b.logs->create_group({.scope = home, .name = "g", .created_ms = b.now()});
+              });
+    CHECK(b.streams("g").empty());
+    REQUIRE(b.run(b.logs->create_stream(home, "g", "c")));
+    CHECK(b.streams("g") == fmt::format("c:{} ", -b.now()));
+  }
+  b.run(b.logs->settle());
+  b.clock.advance(limits::log_flush_time);
+  b.loop.run_ready();
+  CHECK(b.logs->streams_in_memory() == 0);
+  auto before = b.streams("g");
+  b.reopen();
+  CHECK(b.streams("g") == before);
+}
+
+TEST_CASE("logs: records that a full disk refused are written when there is room") {
+  Bench b;
+  b.line("kept");
+  b.disk.fail_writes_with = Error{ErrorKind::unavailable, "no room on the disk", {}};
+  b.run(b.logs->settle());
+  CHECK(b.logs->dropped_lines() == 1);
+  b.disk.fail_writes_with.reset();
+  b.clock.advance(limits::log_flush_time);
+  b.loop.run_ready();
+  CHECK(b.disk.scan("s/", "", 10)->size() == 1);
+  CHECK(b.disk.scan("g/", "", 10)->size() == 1);
 }

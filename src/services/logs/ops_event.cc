@@ -101,9 +101,7 @@ Answer put_log_events(Deps deps, api::Call& call, wire::Record input) {
   std::string stream(*in.log_stream_name());
   const auto* info = deps.logs.find_group(call.scope, group);
   if (info == nullptr) co_return std::unexpected(no_such_group());
-  if (deps.logs.find_stream(call.scope, group, stream) == nullptr) {
-    co_return std::unexpected(no_such_stream());
-  }
+  CO_TRY(require_stream(deps, call.scope, group, stream));
   auto events = in.log_events();
   CO_TRY(check_batch(events));
   std::vector<std::int64_t> times;
@@ -142,9 +140,7 @@ Answer get_log_events(Deps deps, api::Call& call, wire::Record input) {
   CO_TRY_ASSIGN(auto group,
                 resolve_group(deps, call.scope, in.log_group_name(), in.log_group_identifier()));
   std::string stream(*in.log_stream_name());
-  if (deps.logs.find_stream(call.scope, group, stream) == nullptr) {
-    co_return std::unexpected(no_such_stream());
-  }
+  CO_TRY(require_stream(deps, call.scope, group, stream));
   std::optional<Token> token;
   if (in.next_token()) {
     token = parse_token(*in.next_token());
@@ -190,9 +186,7 @@ api::ApiResult<StreamChoice> choose_streams(const Deps& deps, const Scope& scope
     if (!choice.prefix.empty()) {
       return invalid("logStreamNamePrefix and logStreamNames are mutually exclusive parameters.");
     }
-    if (deps.logs.find_stream(scope, group, name) == nullptr) {
-      return std::unexpected(no_such_stream());
-    }
+    TRY(require_stream(deps, scope, group, name));
     choice.names.emplace(name);
   }
   return choice;

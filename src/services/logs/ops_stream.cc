@@ -54,7 +54,9 @@ Answer create_log_stream(Deps deps, api::Call& call, wire::Record input) {
   if (deps.logs.find_group(call.scope, group) == nullptr) {
     co_return std::unexpected(no_such_group());
   }
-  if (deps.logs.find_stream(call.scope, group, name) != nullptr) {
+  auto there = deps.logs.find_stream(call.scope, group, name);
+  if (!there) co_return std::unexpected(api_error(there.error()));
+  if (*there) {
     co_return std::unexpected(
         model::resource_already_exists_exception("The specified log stream already exists"));
   }
@@ -70,9 +72,7 @@ Answer delete_log_stream(Deps deps, api::Call& call, wire::Record input) {
   if (deps.logs.find_group(call.scope, group) == nullptr) {
     co_return std::unexpected(no_such_group());
   }
-  if (deps.logs.find_stream(call.scope, group, name) == nullptr) {
-    co_return std::unexpected(no_such_stream());
-  }
+  CO_TRY(require_stream(deps, call.scope, group, name));
   auto done = co_await deps.logs.delete_stream(call.scope, group, name);
   if (!done) co_return std::unexpected(api_error(done.error()));
   co_return wire::Record();
@@ -97,15 +97,23 @@ Answer describe_log_streams(Deps deps, api::Call& call, wire::Record input) {
           model::invalid_parameter_exception("The specified nextToken is invalid."));
     }
   }
+  auto limit = static_cast<std::size_t>(in.limit().value_or(default_page));
+  telemetry::LogStore::StreamQuery query{.prefix = std::string(prefix)};
+  if (!by_time && !descending) {
+    // As they lie: no more are read than the page shows, and one that tells of a next.
+    if (after) query.after = after->name;
+    query.limit = limit + 1;
+  }
+  auto streams = co_await deps.logs.streams(call.scope, group, std::move(query));
+  if (!streams) co_return std::unexpected(api_error(streams.error()));
   std::vector<std::pair<Position, const telemetry::LogStream*>> found;
-  for (const auto* stream : deps.logs.streams(call.scope, group, prefix)) {
-    Position position{by_time ? stream->last_event_ms.value_or(-1) : -1, stream->name};
+  for (const auto& stream : *streams) {
+    Position position{by_time ? stream.last_event_ms.value_or(-1) : -1, stream.name};
     if (after && (descending ? position >= *after : position <= *after)) continue;
-    found.emplace_back(std::move(position), stream);
+    found.emplace_back(std::move(position), &stream);
   }
   std::ranges::sort(found);
   if (descending) std::ranges::reverse(found);
-  auto limit = static_cast<std::size_t>(in.limit().value_or(default_page));
   std::vector<model::LogStream> page;
   for (std::size_t i = 0; i < std::min(limit, found.size()); ++i) {
     page.push_back(describe(call.scope, group, *found[i].second));

@@ -40,6 +40,14 @@ api::ApiError no_such_stream() {
   return model::resource_not_found_exception("The specified log stream does not exist.");
 }
 
+api::ApiResult<void> require_stream(const Deps& deps, const Scope& scope, std::string_view group,
+                                    std::string_view name) {
+  auto found = deps.logs.find_stream(scope, group, name);
+  if (!found) return std::unexpected(api_error(found.error()));
+  if (!*found) return std::unexpected(no_such_stream());
+  return {};
+}
+
 api::ApiError api_error(const Error& error) {
   switch (error.kind) {
     case ErrorKind::not_found: return model::resource_not_found_exception(error.message);

@@ -16,6 +16,8 @@ using Answer = io::Task<api::ApiResult<wire::Record>>;
 
 api::ApiError no_such_group();
 api::ApiError no_such_stream();
+api::ApiResult<void> require_stream(const Deps& deps, const Scope& scope, std::string_view group,
+                                    std::string_view name);
 // The error of a room below, as the API names it.
 api::ApiError api_error(const Error& error);
 // The group named by one of logGroupName and logGroupIdentifier; it exists.
