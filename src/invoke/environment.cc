@@ -440,12 +440,23 @@ const sandbox::Stats* Environment::measure(Duration spent, MonoTime now) {
   return &stats_;
 }
 
+// What it has in common with other environments.
+std::uint64_t Environment::shared_memory_bytes() const {
+  return origin_ ? origin_->memory_bytes() : 0;
+}
+
 void Environment::note_memory() {
   auto used = stats_.memory_peak_bytes;
-  if (origin_) used += origin_->memory_bytes();  // what it has in common with other environments
+  if (!stats_.by_processes) used += shared_memory_bytes();
   int used_mb = static_cast<int>((used + limits::mib - 1) / limits::mib);
   max_memory_used_mb_ = std::max(max_memory_used_mb_, std::min(used_mb, runnable_->memory_mb));
   growth_.note(calls_, max_memory_used_mb_);
+}
+
+std::optional<std::uint64_t> Environment::own_memory_bytes() const {
+  if (stats_.memory_bytes == 0) return std::nullopt;
+  std::uint64_t shared = stats_.by_processes ? shared_memory_bytes() : 0;
+  return stats_.memory_bytes - std::min(stats_.memory_bytes, shared);
 }
 
 void Environment::write_start(const Request& request) {

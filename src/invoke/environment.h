@@ -99,6 +99,8 @@ class Environment {
   const sandbox::RuntimeChoice& runtime() const { return runtime_; }
   // How long the last invocation kept the guest busy, where the guest tells.
   std::optional<Duration> busy() const { return busy_; }
+  // Memory that ends with it, as it was read last: without what it shares with its template.
+  std::optional<std::uint64_t> own_memory_bytes() const;
   // Whether it wrote any output or log line meanwhile.
   bool wrote() const { return log_.wrote(); }
 
@@ -175,6 +177,7 @@ class Environment {
   // What follows on an init or precedes a call, but need not hold up its event.
   io::Task<void> settle();
   void note_memory();
+  std::uint64_t shared_memory_bytes() const;
   // Reads the accounts of the jail, where that is due after a call of this length.
   const sandbox::Stats* measure(Duration spent, MonoTime now);
   // The call ran out of time: its jail lives until end() has looked at it. False: stop it now.

@@ -98,9 +98,7 @@ void Environment::measure_shared(Verdict& verdict, MonoTime now) {
   if (instance_ && !killed_ && (max_memory_used_mb_ == 0 || now - measured_at_ >= measure_every)) {
     measured_at_ = now;
     stats_ = instance_->stats();
-    auto used = stats_.memory_peak_bytes + (origin_ ? origin_->memory_bytes() : 0);
-    int used_mb = static_cast<int>((used + limits::mib - 1) / limits::mib);
-    max_memory_used_mb_ = std::max(max_memory_used_mb_, std::min(used_mb, runnable_->memory_mb));
+    note_memory();
   }
   verdict.max_memory_used_mb = max_memory_used_mb_;
 }

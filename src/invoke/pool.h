@@ -171,6 +171,7 @@ class Pool {
   bool end_least_valuable(const std::function<bool(const Runnable&)>& of_whom);
   double value_of(const Group& group, const Environment& environment, MonoTime now) const;
   void keep_idle_within_memory();
+  void weigh();
   void prewarm_next(Habits& habits);
   void note_first_use(Group& group, MonoTime now);
   void note_busy(Group& group, bool more);
@@ -237,10 +238,12 @@ class Pool {
   void retire_aged();
   void sweep();
 
-  // What an interpreter at rest takes, roughly, and what one that shares its template's memory
-  // takes.
+  // What an interpreter takes, roughly, and what one takes that shares its template's memory, until
+  // it is known (weigh()).
   static constexpr std::uint64_t environment_share_bytes = 64 * limits::mib;
   static constexpr std::uint64_t fork_share_bytes = 8 * limits::mib;
+  // What the kernel has for a jail, and nobody counts.
+  static constexpr std::uint64_t jail_share_bytes = limits::mib / 2;
   static constexpr auto watch_every = std::chrono::seconds(1);  // while an environment lives
   // Spares are made when the call that took one has begun: not in its way.
   static constexpr auto spare_delay = std::chrono::milliseconds(2);
@@ -250,7 +253,7 @@ class Pool {
   const Deps& deps_;
   LogBuffer buffer_;
   Templates templates_;
-  // Room is counted in bytes of memory: what each environment takes of its own, roughly.
+  // Room is counted in bytes of memory: what each environment takes of its own.
   std::uint64_t room_bytes_;
   std::uint64_t taken_bytes_ = 0;
   std::size_t max_starts_;

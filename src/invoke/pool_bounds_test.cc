@@ -158,6 +158,23 @@ TEST_CASE("idle environments are bounded in sum; provisioned ones do not count")
   CHECK(house.launcher.alive() == 5);
 }
 
+TEST_CASE("idle environments count by the memory they have") {
+  Tight house;
+  house.settings.idle_memory_bytes = 128 * mib;
+  house.start();
+  house.launcher.memory_bytes = 9 * mib;
+  auto call = [&](int from, int to) {
+    for (int i = from; i < to; ++i) house.call(House::function("f" + std::to_string(i)));
+    house.pass(1s);
+  };
+  call(0, 20);
+  CHECK(house.launcher.alive() == 13);  // half a megabyte more each
+  house.launcher.memory_bytes = 100 * mib;
+  call(20, 21);
+  CHECK(house.launcher.alive() == 1 + 2);
+  CHECK_FALSE(house.launcher.jails[20]->exit);
+}
+
 TEST_CASE("an environment that is slow to start again is worth more than one that is not") {
   Tight house;
   house.settings.max_environments = 3;

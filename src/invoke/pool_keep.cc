@@ -132,6 +132,17 @@ bool Pool::make_room(std::uint64_t bytes) {
   return true;
 }
 
+// Environments count by the memory they were last seen to have.
+void Pool::weigh() {
+  for (auto& [environment, bytes] : live_) {
+    auto own = environment->own_memory_bytes();
+    if (!own) continue;
+    taken_bytes_ -= bytes;
+    bytes = *own + jail_share_bytes;
+    taken_bytes_ += bytes;
+  }
+}
+
 // Within their bound, and within what the machine can spare.
 void Pool::keep_idle_within_memory() {
   std::uint64_t idle = 0;

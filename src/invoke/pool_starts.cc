@@ -243,6 +243,7 @@ void Pool::watch() {
     free_slot(start);
   }
   share_processors();
+  weigh();
   keep_idle_within_memory();
   pump_starts();
   give_up_waiting();

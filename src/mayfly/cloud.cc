@@ -257,8 +257,7 @@ void Cloud::open_lambda() {
         return sandbox::runtime_version_arn(*choice.pack, identifier, region.str());
       },
       .unsigned_deployed = count_unsigned(),
-      .deleted = [this](const Scope& scope,
-                        const FunctionName& name) { telemetry_->function_deleted(scope, name); },
+      .deleted = std::bind_front(&telemetry::Telemetry::function_deleted, telemetry_.get()),
       .mappings = &*mappings_,
       .switchboard = &switchboard_,
       .count_mapped = count_mapped(),

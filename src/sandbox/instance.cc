@@ -342,7 +342,9 @@ void SocketLauncher::on_reply(Message message) {
     state.exit = exited->exit;
     auto peak = std::max(state.stats.memory_peak_bytes, exited->stats.memory_peak_bytes);
     auto cpu = std::max(state.stats.cpu_ns, exited->stats.cpu_ns);
-    state.stats = {peak, exited->stats.memory_bytes, cpu};
+    state.stats.memory_peak_bytes = peak;
+    state.stats.memory_bytes = exited->stats.memory_bytes;
+    state.stats.cpu_ns = cpu;
     if (state.group.memory.version != 0) state.stats = within_limit(state, state.stats);
     end_state(state);
     return;

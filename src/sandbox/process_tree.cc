@@ -81,7 +81,7 @@ void add_times(int pid, Stats& out) {
 }  // namespace
 
 Stats tree_stats(int root) {
-  Stats out;
+  Stats out{.by_processes = true};
   for (int pid : processes_below(root, no_bound)) {
     auto status = sys::read_file(fmt::format("/proc/{}/status", pid)).value_or("");
     out.memory_bytes += status_bytes(status, "\nVmRSS:");

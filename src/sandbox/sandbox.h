@@ -101,10 +101,13 @@ struct ProcessEnd {
 };
 
 struct Stats {
+  // By the jail's control group: what it has in common with the jail it was forked from counts
+  // there. Without one, by its processes.
   std::uint64_t memory_peak_bytes = 0;
   std::uint64_t memory_bytes = 0;
   std::uint64_t cpu_ns = 0;
   std::uint64_t page_faults = 0;
+  bool by_processes = false;
 };
 
 class Instance {

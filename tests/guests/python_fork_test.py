@@ -23,6 +23,7 @@ sys.path.insert(0, str(HERE))
 import python_checks
 import python_checks_io  # noqa: F401 adds its checks
 import python_fork_cases as cases
+import python_fork_library_cases  # noqa: F401 adds to them
 from lean_driver import INIT_ERROR, READY, RESPONSE, Guest
 from python_template import Template
 from run import ENVIRONMENT, Wrong, expect
