@@ -2,9 +2,11 @@
 """Tests of tools/: each checker must find a planted violation and accept a clean tree."""
 import importlib.machinery
 import importlib.util
+import os
 import pathlib
 import re
 import shutil
+import subprocess
 import tempfile
 import unittest
 
@@ -110,6 +112,42 @@ class Coverage(unittest.TestCase):
         self.assertIn("| Invoke | yes | lambda/a 2, lambda/b 1 |", text)
         self.assertIn("| ListTags | yes |  |", text)
         self.assertIn("| Unbuilt | no |  |", text)
+
+
+class Dev(unittest.TestCase):
+    """./dev, in a folder where cmake does not get through."""
+
+    def setUp(self):
+        self.root = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.root)
+        shutil.copy(ROOT / "dev", self.root)
+        (self.root / "tools").mkdir()
+        shutil.copy(ROOT / "tools/count-results", self.root / "tools")
+        (self.root / "packaging").mkdir()
+        (self.root / "packaging/debian-packages").write_text("# none\n")
+        stub = self.root / "bin/cmake"
+        stub.parent.mkdir()
+        stub.write_text("#!/bin/sh\necho it does not compile\nexit 1\n")
+        stub.chmod(0o755)
+
+    def run_dev(self, *arguments):
+        environment = {**os.environ, "PATH": f"{self.root}/bin:{os.environ['PATH']}"}
+        return subprocess.run([self.root / "dev", *arguments], env=environment, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+
+    def test_a_build_that_fails_fails_the_tests(self):
+        ran = self.run_dev("test", "seconds")
+        self.assertIn("FAILED build release", ran.stdout)
+        self.assertIn("it does not compile", ran.stdout)
+        self.assertNotEqual(ran.returncode, 0)
+
+    def test_nothing_is_tried_on_what_was_not_built(self):
+        for verb in ("compat", "build", "run", "bench"):
+            ran = self.run_dev(verb)
+            self.assertIn("it does not compile", ran.stdout)
+            counted = "0 passed, 1 failed, 0 skipped\n" if verb == "compat" else ""
+            self.assertEqual(counted, "".join(re.findall(".* passed, .*\n", ran.stdout)))
+            self.assertNotEqual(ran.returncode, 0, verb)
 
 
 class Version(unittest.TestCase):

@@ -44,8 +44,8 @@ struct Tight : House {
     } while (seen < launcher.jails.size());
     return out;
   }
-  std::shared_ptr<Answer> ask(std::string name, std::string id = "r") {
-    answers.push_back(begin(House::function(std::move(name)), request(std::move(id), "1")));
+  std::shared_ptr<Answer> ask(const std::string& name, std::string id = "r") {
+    answers.push_back(begin(House::function(name), request(std::move(id), "1")));
     return answers.back();
   }
   static std::string reason(const std::shared_ptr<Answer>& answer) {
@@ -292,6 +292,7 @@ TEST_CASE("on contended processors functions have equal parts, not environments"
   house.answers.push_back(house.begin(function, House::request("other")));
   auto weights = [&] {
     std::vector<std::uint32_t> out;
+    out.reserve(house.launcher.jails.size());
     for (const auto& jail : house.launcher.jails) out.push_back(jail->cpu_weight);
     return out;
   };
