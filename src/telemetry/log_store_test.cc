@@ -31,10 +31,11 @@ struct Bench {
     return loop.run_until(std::move(task));
   }
   std::int64_t now() const { return epoch_millis(clock.wall()); }
-  void group(std::string name) {
+  void group(const std::string& name) {
     REQUIRE(run(logs->create_group({.scope = home, .name = name, .created_ms = now()})));
   }
-  void put(std::string group, std::string stream, std::int64_t time_ms, std::string text) {
+  void put(const std::string& group, const std::string& stream, std::int64_t time_ms,
+           std::string text) {
     std::vector<NewLogEvent> events{{time_ms, text}};
     REQUIRE(run(logs->put_events(home, group, stream, events)).has_value());
   }
@@ -49,7 +50,7 @@ struct Bench {
     return *found;
   }
   // Names of streams, and when each was last written to.
-  std::string streams(std::string group, LogStore::StreamQuery query = {}) {
+  std::string streams(const std::string& group, const LogStore::StreamQuery& query = {}) {
     auto found = run(logs->streams(home, group, query));
     REQUIRE(found.has_value());
     std::string text;
@@ -58,7 +59,7 @@ struct Bench {
     }
     return text;
   }
-  std::string read(std::string group, LogEventQuery query = {}) {
+  std::string read(const std::string& group, const LogEventQuery& query = {}) {
     auto events = run(logs->events(home, group, query));
     REQUIRE(events.has_value());
     std::string text;
@@ -184,7 +185,6 @@ TEST_CASE("logs: events are read in time order, across streams, from a place") {
 
 TEST_CASE("logs: events that share an entry are read from any place, both ways, within limits") {
   Bench b;
-  std::string all;
   for (int i = 0; i < 30; ++i) {
     b.line(std::to_string(i), i % 3 == 2 ? "other" : "i-1");
     if (i % 10 == 9) b.clock.advance(std::chrono::milliseconds(1));

@@ -105,6 +105,7 @@ Answer put_log_events(Deps deps, api::Call& call, wire::Record input) {
   auto events = in.log_events();
   CO_TRY(check_batch(events));
   std::vector<std::int64_t> times;
+  times.reserve(events.size());
   for (const auto& event : events) times.push_back(*event.timestamp());
   std::int64_t now = epoch_millis(deps.loop.clock().platform());
   auto verdict = judge_times(times, now, info->retention_days);
