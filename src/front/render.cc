@@ -33,9 +33,7 @@ Response render_error(const wire::CodecOperation& codec, const api::ApiError& er
 }
 
 Response render_refusal(int status, std::string_view text) {
-  std::string body = "{\"message\":";
-  wire::append_json_string(body, text);
-  body += "}\n";
+  auto body = fmt::format("{{\"message\":{}}}\n", wire::json_quoted(text));
   return {status, {{"Content-Type", "application/json"}}, std::move(body)};
 }
 

@@ -230,14 +230,9 @@ io::Task<Result<>> LogStore::create_stream(Scope scope, std::string group, std::
   // In the map before the disk has it, as with groups.
   owner->live.emplace(name, stream);
   auto done = co_await store_.commit(std::move(batch));
-  if (!done) forget_targets();
-  if (auto* again = group_of(scope, group)) {
-    auto found = again->live.find(name);
-    bool same = found != again->live.end() && found->second == stream;
-    if (!done && same) again->live.erase(found);
-    stream.reset();
-    if (done) rest(*again, name);
-  }
+  stream.reset();
+  // Where the disk refused it, it is gone with this, unless a line has made it meanwhile.
+  if (auto* again = group_of(scope, group)) rest(*again, name);
   if (!done) co_return std::unexpected(done.error());
   co_return Result<>{};
 }
@@ -316,7 +311,7 @@ io::Task<Result<std::vector<LogStream>>> LogStore::streams(Scope scope, std::str
   // Whether the store or the memory knows it: whatever happens between two steps, it is once in
   // `found`, with what is known last.
   std::map<std::string, LogStream> found;
-  for (bool more = true; more && found.size() < query.limit;) {
+  while (found.size() < query.limit) {
     std::size_t step = std::min(load_step, query.limit);
     CO_TRY_ASSIGN(auto rows, store_.scan(first + query.prefix, after, step));
     owner = group_of(scope, group);
@@ -326,8 +321,7 @@ io::Task<Result<std::vector<LogStream>>> LogStore::streams(Scope scope, std::str
       CO_TRY_ASSIGN(auto stream, decode_stream(row.key, row.value, log));
       if (!is_deleting(owner->info, stream.name)) found.emplace(stream.name, std::move(stream));
     }
-    more = rows.size() == step;
-    if (!more) break;
+    if (rows.size() < step) break;
     after = rows.back().key;
     co_await io::sleep_for(loop_, Duration::zero());
   }
@@ -405,7 +399,7 @@ io::Task<Result<std::vector<LogEvent>>> LogStore::events(Scope scope, std::strin
   co_return out;
 }
 
-LogStore::SubscriptionId LogStore::subscribe(Scope scope, std::string group,
+LogStore::SubscriptionId LogStore::subscribe(const Scope& scope, std::string_view group,
                                              std::function<void(const LogEvent&)> on_event) {
   subscriptions_.emplace(next_subscription_,
                          Subscription{log_name(scope, group), std::move(on_event)});

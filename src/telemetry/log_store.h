@@ -75,7 +75,7 @@ class LogStore {
 
   // `on_event` hears every event of the group from now on, when it becomes visible.
   using SubscriptionId = std::uint64_t;
-  SubscriptionId subscribe(Scope scope, std::string group,
+  SubscriptionId subscribe(const Scope& scope, std::string_view group,
                            std::function<void(const LogEvent&)> on_event);
   void unsubscribe(SubscriptionId id) { subscriptions_.erase(id); }
 

@@ -418,13 +418,17 @@ TEST_CASE("logs: while a group or a stream is deleted, one of the same name begi
 
 TEST_CASE("logs: records that a full disk refused are written when there is room") {
   Bench b;
+  b.group("g");
   b.line("kept");
   b.disk.fail_writes_with = Error{ErrorKind::unavailable, "no room on the disk", {}};
   b.run(b.logs->settle());
   CHECK(b.logs->dropped_lines() == 1);
+  CHECK_FALSE(b.run(b.logs->create_stream(home, "g", "s")));
+  CHECK_FALSE(b.stream("g", "s"));
   b.disk.fail_writes_with.reset();
   b.clock.advance(limits::log_flush_time);
   b.loop.run_ready();
   CHECK(b.disk.scan("s/", "", 10)->size() == 1);
-  CHECK(b.disk.scan("g/", "", 10)->size() == 1);
+  CHECK(b.disk.scan("g/", "", 10)->size() == 2);
+  CHECK(b.run(b.logs->create_stream(home, "g", "s")));
 }

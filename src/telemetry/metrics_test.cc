@@ -8,6 +8,20 @@
 using namespace mayfly;
 using namespace mayfly::telemetry;
 
+namespace {
+
+struct Told {
+  sim::ManualClock clock;
+  io::Loop loop{clock};
+  sim::MemoryStore disk{loop};
+  std::unique_ptr<LogStore> logs = *loop.run_until(LogStore::open(loop, disk));
+  Registry registry;
+  Telemetry telemetry{*logs, registry};
+  Scope scope{AccountId("000000000000"), Region("us-east-1")};
+};
+
+}  // namespace
+
 TEST_CASE("metrics: counters, gauges and histograms in the text format") {
   Registry registry;
   auto& calls = registry.counter("x_calls_total", "Calls\nof \\ x.", {"op", "code"});
@@ -42,13 +56,8 @@ TEST_CASE("metrics: the series of a family are bounded") {
 }
 
 TEST_CASE("telemetry: reports become metrics and lines") {
-  sim::ManualClock clock;
-  io::Loop loop(clock);
-  sim::MemoryStore disk(loop);
-  auto logs = *loop.run_until(LogStore::open(loop, disk));
-  Registry registry;
-  Telemetry telemetry(*logs, registry);
-  Scope scope{AccountId("000000000000"), Region("us-east-1")};
+  Told told;
+  auto& [clock, loop, disk, logs, registry, telemetry, scope] = told;
   telemetry.invocation_started({scope, "f", true});
   CHECK(registry.expose().find("mayfly_invocations_running{account=\"000000000000\",region="
                                "\"us-east-1\",function=\"f\"} 1\n") != std::string::npos);
@@ -90,13 +99,8 @@ TEST_CASE("telemetry: reports become metrics and lines") {
 }
 
 TEST_CASE("telemetry: series of a deleted function end with its last call") {
-  sim::ManualClock clock;
-  io::Loop loop(clock);
-  sim::MemoryStore disk(loop);
-  auto logs = *loop.run_until(LogStore::open(loop, disk));
-  Registry registry;
-  Telemetry telemetry(*logs, registry);
-  Scope scope{AccountId("000000000000"), Region("us-east-1")};
+  Told told;
+  auto& [clock, loop, disk, logs, registry, telemetry, scope] = told;
   auto start = [&](std::string_view name) { telemetry.invocation_started({scope, name, true}); };
   auto end = [&](std::string_view name) {
     telemetry.invocation({.scope = scope,

@@ -131,11 +131,14 @@ bool is_key(std::string_view key, const Scope& scope, std::string_view function)
 
 }  // namespace
 
+const std::string& Telemetry::key_of(const Scope& scope, std::string_view function) {
+  key_.assign(scope.account.str()).append("/").append(scope.region.str()).append("/");
+  return key_.append(function);
+}
+
 Telemetry::FunctionSeries& Telemetry::series_of(const Scope& scope, std::string_view function) {
   if (last_ != nullptr && is_key(last_->first, scope, function)) return last_->second;
-  key_.assign(scope.account.str()).append("/").append(scope.region.str()).append("/");
-  key_.append(function);
-  auto found = functions_.find(key_);
+  auto found = functions_.find(key_of(scope, function));
   if (found != functions_.end()) {
     last_ = &*found;
     return found->second;
@@ -219,7 +222,7 @@ void Telemetry::function_deleted(const Scope& scope, const FunctionName& name) {
 
 void Telemetry::erase_series(const Scope& scope, std::string_view function) {
   last_ = nullptr;
-  functions_.erase(fmt::format("{}/{}/{}", scope.account.str(), scope.region.str(), function));
+  functions_.erase(key_of(scope, function));
   registry_.erase(function_labels,
                   {scope.account.str(), scope.region.str(), std::string(function)});
 }

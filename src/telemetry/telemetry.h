@@ -52,6 +52,7 @@ class Telemetry final : public Observer {
   };
   FunctionSeries& series_of(const Scope& scope, std::string_view function);
   ApiSeries& series_of(const ApiCallReport& report);
+  const std::string& key_of(const Scope& scope, std::string_view function);
   void erase_series(const Scope& scope, std::string_view function);
 
   LogStore& logs_;
