@@ -1,6 +1,8 @@
 # One folder is one room is one target: mayfly_room(wire DEPS base LIBS ...).
 # Sources are every *.cc of the folder (and, with RECURSE, below it); *_test.cc become the
-# executable test_<room>, registered with ctest.
+# executable test_<room>, registered with ctest. AHEAD names the header that nearly all sources of a
+# room need and that takes a large part of their compile time (of a service its generated model):
+# it is precompiled for them. Each still includes what it uses.
 
 add_custom_target(unit_tests) # every test_<room>
 add_custom_target(fuzzers)    # every fuzz_<parser>, with the preset fuzz
@@ -19,7 +21,7 @@ endif()
 target_compile_options(doctest_main PRIVATE ${MAYFLY_TEST_OPTIONS})
 
 function(mayfly_room name)
-  cmake_parse_arguments(ROOM "RECURSE" "DIR" "DEPS;LIBS;EXTRA" ${ARGN})
+  cmake_parse_arguments(ROOM "RECURSE" "DIR;AHEAD" "DEPS;LIBS;EXTRA" ${ARGN})
   set(dir ${CMAKE_CURRENT_SOURCE_DIR}/${name})
   if(ROOM_DIR)
     set(dir ${CMAKE_CURRENT_SOURCE_DIR}/${ROOM_DIR})
@@ -39,7 +41,10 @@ function(mayfly_room name)
     add_library(${name} STATIC ${sources})
     mayfly_profile_sources(${sources})
     set(scope PUBLIC)
-    if(NOT name STREQUAL "base")
+    if(ROOM_AHEAD)
+      target_precompile_headers(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src/base/pch.h
+                                ${PROJECT_SOURCE_DIR}/src/${ROOM_AHEAD})
+    elseif(NOT name STREQUAL "base")
       target_precompile_headers(${name} REUSE_FROM base)
     endif()
   else()
@@ -50,7 +55,12 @@ function(mayfly_room name)
   target_link_libraries(${name} ${scope} ${ROOM_DEPS} ${ROOM_LIBS} fmt::fmt)
   if(tests)
     add_executable(test_${name} EXCLUDE_FROM_ALL ${tests} $<TARGET_OBJECTS:doctest_main>)
-    target_precompile_headers(test_${name} REUSE_FROM doctest_main)
+    if(ROOM_AHEAD)
+      target_precompile_headers(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/src/base/pch.h
+                                <doctest/doctest.h> ${PROJECT_SOURCE_DIR}/src/${ROOM_AHEAD})
+    else()
+      target_precompile_headers(test_${name} REUSE_FROM doctest_main)
+    endif()
     target_compile_options(test_${name} PRIVATE ${MAYFLY_TEST_OPTIONS})
     target_link_libraries(test_${name} PRIVATE ${name} ${MAYFLY_TEST_DEPS_${name}})
     add_dependencies(unit_tests test_${name})

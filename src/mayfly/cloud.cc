@@ -7,9 +7,14 @@
 #include "guest/channel.h"
 #include "guest/web.h"
 #include "io/fd.h"
+#include "services/events/service.h"
 #include "services/identity/service.h"
+#include "services/lambda/service.h"
 #include "services/logs/service.h"
+#include "services/pipes/service.h"
+#include "services/s3/house.h"
 #include "services/scheduler/service.h"
+#include "services/sns/house.h"
 #include "services/sns/links.h"
 #include "services/sqs/feed.h"
 #include "services/sqs/service.h"
@@ -206,7 +211,8 @@ Cloud::count_unsigned() {
 }
 
 // CloudWatch's metrics of event source mappings.
-decltype(lambda::Deps::count_mapped) Cloud::count_mapped() {
+std::function<void(const lambda::FunctionRef&, const std::string&, pump::Step, std::size_t)>
+Cloud::count_mapped() {
   auto& family = metrics_.counter("mayfly_event_source_mapping_items_total",
                                   "Items of event source mappings that ask for EventCount, by what "
                                   "became of them.",

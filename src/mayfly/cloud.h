@@ -8,11 +8,14 @@
 
 #include "base/movable_clock.h"
 #include "base/random.h"
+#include "events/effects.h"
+#include "events/switchboard.h"
 #include "front/front.h"
 #include "front/operation_table.h"
 #include "front/own_calls.h"
 #include "functions/file_systems.h"
 #include "functions/image_store.h"
+#include "functions/mappings.h"
 #include "functions/package_store.h"
 #include "functions/registry.h"
 #include "guard/guard.h"
@@ -22,20 +25,35 @@
 #include "io/workers.h"
 #include "mayfly/server.h"
 #include "mayfly/zones.h"
+#include "pump/pump.h"
 #include "sandbox/runtimes.h"
 #include "sandbox/sandbox.h"
 #include "services/clock/service.h"
-#include "services/events/service.h"
-#include "services/lambda/service.h"
-#include "services/pipes/service.h"
-#include "services/s3/house.h"
 #include "services/scheduler/service.h"
-#include "services/sns/house.h"
 #include "services/sqs/service.h"
 #include "services/sqs/staging.h"
 #include "services/sqs/target.h"
 #include "store/store.h"
 #include "telemetry/telemetry.h"
+
+// Their headers hold the generated models of their services.
+namespace mayfly::lambda {
+struct FunctionRef;
+class Service;
+}  // namespace mayfly::lambda
+namespace mayfly::services::bus {
+struct Counts;
+class EventBus;
+}  // namespace mayfly::services::bus
+namespace mayfly::services::pipes {
+class Pipes;
+}
+namespace mayfly::services::s3 {
+class House;
+}
+namespace mayfly::services::sns {
+class House;
+}
 
 namespace mayfly {
 
@@ -65,7 +83,8 @@ class Cloud {
   Result<> open_bus();
   void add_service(api::Service service);
   std::function<void(const Scope&, const FunctionName&, functions::SigningPolicy)> count_unsigned();
-  decltype(lambda::Deps::count_mapped) count_mapped();
+  std::function<void(const lambda::FunctionRef&, const std::string&, pump::Step, std::size_t)>
+  count_mapped();
   services::sqs::CountStep count_queues();
   services::scheduler::CountStep count_schedules();
   services::bus::Counts count_bus();

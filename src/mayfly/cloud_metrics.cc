@@ -1,6 +1,7 @@
 // Of a Cloud: what the services count becomes series at /_mayfly/metrics
 // (docs/reference/metrics.md).
 #include "mayfly/cloud.h"
+#include "services/events/service.h"
 
 namespace mayfly {
 
