@@ -12,6 +12,7 @@
 #include <ranges>
 
 #include "base/pch.h"
+#include "sandbox/launcher_process.h"
 #include "sandbox/sandbox.h"
 
 namespace {
@@ -152,7 +153,7 @@ int main(int argc, char** argv) {
   if (argc < 2 || runs <= 0) return 2;
   std::string state = "/tmp/mayfly-bench-XXXXXX";
   if (::mkdtemp(state.data()) == nullptr) return 1;
-  auto process = sandbox::fork_launcher(state);
+  auto process = sandbox::fork_launcher(state, sandbox::launcher_program());
   if (!process) return 1;
   SystemClock clock;
   io::Loop loop(clock);

@@ -58,6 +58,8 @@ void configure(Level threshold, Format format) {
   line_format = format;
 }
 
+Settings settings() { return {threshold_level, line_format}; }
+
 bool enabled(Level level) { return level >= threshold_level.load(std::memory_order_relaxed); }
 
 void write(Level level, std::string_view room, std::string_view message) {

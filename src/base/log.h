@@ -11,7 +11,12 @@ namespace mayfly::log {
 enum class Level { debug, info, warn, error };
 enum class Format { text, json };
 
+struct Settings {
+  Level threshold;
+  Format format;
+};
 void configure(Level threshold, Format format);
+Settings settings();  // as configured
 bool enabled(Level level);
 void write(Level level, std::string_view room, std::string_view message);
 

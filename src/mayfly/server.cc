@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "io/fd.h"
 #include "mayfly/cloud.h"
+#include "sandbox/launcher_process.h"
 #include "wire/json.h"
 
 namespace mayfly {
@@ -130,7 +131,7 @@ int run_server(const ServerOptions& options) {
     raise_descriptor_limit();
     std::string data_dir = fs::absolute(options.data_dir).lexically_normal().string();
     // First, while there is one thread: the process that makes jails.
-    TRY_ASSIGN(auto launcher, sandbox::fork_launcher(data_dir));
+    TRY_ASSIGN(auto launcher, sandbox::fork_launcher(data_dir, sandbox::launcher_program()));
     TRY_ASSIGN(auto signals, take_signals());
     Cloud cloud(options, data_dir, std::move(launcher));
     return cloud.loop().run_until(serve(cloud, options, std::move(signals), started));

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <iostream>
 
+#include "sandbox/launcher_process.h"
 #include "sandbox/sandbox.h"
 
 namespace mayfly::sandbox::testing {
@@ -107,7 +108,7 @@ inline void order_when_armed(Instance& instance, std::uint64_t limit_bytes) {
 // A directory, a loop and a launcher of its own for each test.
 struct Jails {
   Jails() : state(make_dir()), loop(clock) {
-    auto process = fork_launcher(state);
+    auto process = fork_launcher(state, launcher_program());
     REQUIRE(process.has_value());
     launcher_pid = process->pid;
     launcher = attach_launcher(loop, std::move(*process));

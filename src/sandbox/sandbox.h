@@ -200,12 +200,12 @@ struct Capability {
 std::vector<Capability> probe_capabilities();
 
 // First call of main(), before threads: forks the launcher process. `state_dir` holds its mounts'
-// anchor directory. Then attach() on the loop.
+// anchor directory; `program` is launcher_program(). Then attach() on the loop.
 struct LauncherProcess {
   int pid = -1;
   io::Fd socket;
 };
-Result<LauncherProcess> fork_launcher(const std::string& state_dir);
+Result<LauncherProcess> fork_launcher(const std::string& state_dir, std::span<const char> program);
 std::unique_ptr<Launcher> attach_launcher(io::Loop& loop, LauncherProcess process);
 
 }  // namespace mayfly::sandbox
