@@ -196,39 +196,6 @@ io::Task<Result<>> Cloud::open_invoker() {
   co_return Result<>{};
 }
 
-// CloudWatch's SignatureValidationErrors.
-std::function<void(const Scope&, const FunctionName&, functions::SigningPolicy)>
-Cloud::count_unsigned() {
-  auto& family =
-      metrics_.counter("mayfly_signature_validation_errors_total",
-                       "Deployments of code without a valid signature, let pass or refused.",
-                       {"account", "region", "function", "policy"});
-  return [&family](const Scope& scope, const FunctionName& name, functions::SigningPolicy policy) {
-    bool enforce = policy == functions::SigningPolicy::enforce;
-    family.with({scope.account.str(), scope.region.str(), name.str(), enforce ? "Enforce" : "Warn"})
-        .add();
-  };
-}
-
-// CloudWatch's metrics of event source mappings.
-std::function<void(const lambda::FunctionRef&, const std::string&, pump::Step, std::size_t)>
-Cloud::count_mapped() {
-  auto& family = metrics_.counter("mayfly_event_source_mapping_items_total",
-                                  "Items of event source mappings that ask for EventCount, by what "
-                                  "became of them.",
-                                  {"account", "region", "function", "mapping", "metric"});
-  return [&family](const lambda::FunctionRef& ref, const std::string& id, pump::Step step,
-                   std::size_t items) {
-    static constexpr std::string_view names[] = {"PolledEventCount",  "FilteredOutEventCount",
-                                                 "InvokedEventCount", "FailedInvokeEventCount",
-                                                 "DeletedEventCount", "DroppedEventCount"};
-    family
-        .with({ref.scope.account.str(), ref.scope.region.str(), ref.name.str(), id,
-               std::string(names[static_cast<std::size_t>(step)])})
-        .add(static_cast<double>(items));
-  };
-}
-
 namespace {
 
 io::Task<front::Response> text_answer(std::string type, std::string body, int status = 200) {

@@ -99,13 +99,11 @@ Result<LauncherProcess> fork_launcher(const std::string& state_dir, std::span<co
 
 int launcher_main(std::span<char* const> arguments) {
   if (arguments.size() != 5) return 2;
-  std::array<int, 3> numbers{};
-  for (std::size_t i : {0, 1, 2}) {
-    const char* text = arguments[i == 0 ? 1 : i + 2];
-    numbers[i] = static_cast<int>(std::strtol(text, nullptr, 10));
-  }
-  log::configure(static_cast<log::Level>(numbers[1]), static_cast<log::Format>(numbers[2]));
-  be_launcher(io::Fd(numbers[0]), arguments[2]);
+  auto number = [&](std::size_t i) {
+    return static_cast<int>(std::strtol(arguments[i], nullptr, 10));
+  };
+  log::configure(static_cast<log::Level>(number(3)), static_cast<log::Format>(number(4)));
+  be_launcher(io::Fd(number(1)), arguments[2]);
 }
 
 }  // namespace mayfly::sandbox
